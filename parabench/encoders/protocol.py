@@ -1,0 +1,89 @@
+"""What an encoder is: two functions into one space, and an honest fingerprint.
+
+Anything with the members of :class:`Encoder` can be evaluated.  The optional members below it let a
+backend say more; a missing one takes the default that :class:`Traits` documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatMatrix = NDArray[np.float32]
+
+Sees = Literal["pixels", "ids", "captions"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A dual encoder.
+
+    Attributes:
+        spec: the model spec as the user would type it (``"openclip:ViT-B-32/openai"``).
+        fingerprint: hash of everything that changes a number: backend and version, resolved weights,
+            preprocessing, tokeniser, prompt, pooling, precision.  Two encoders with one fingerprint give
+            the same vectors; the embedding cache is keyed by it.
+        dim: length of an embedding.
+    """
+
+    spec: str
+    fingerprint: str
+    dim: int
+
+    def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
+        """Texts → ``(len(texts), dim)`` float32; need not be normalised.  Row i depends on text i only."""
+        ...
+
+    def encode_images(self, images: Sequence[Any]) -> FloatMatrix:
+        """Images → ``(len(images), dim)`` float32; need not be normalised.
+
+        An image is a ``PIL.Image.Image`` in mode RGB when the encoder sees ``"pixels"`` (the default) and
+        the image id as ``str`` when it sees ``"ids"``.
+        """
+        ...
+
+
+@runtime_checkable
+class PixelEncoder(Encoder, Protocol):
+    """An encoder that splits image work in two, so that pictures are prepared while the network runs."""
+
+    def preprocess(self, image: Any) -> NDArray[Any]:
+        """One RGB ``PIL.Image.Image`` → an array; called from background threads, so it must be thread-safe."""
+        ...
+
+    def encode_pixels(self, batch: NDArray[Any]) -> FloatMatrix:
+        """A stacked batch of :meth:`preprocess` outputs ``(n, …)`` → ``(n, dim)`` float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What an encoder says about itself beyond the Protocol (attributes of the same name, all optional).
+
+    Attributes:
+        sees: what ``encode_images`` takes: ``"pixels"``; ``"ids"`` (precomputed and baseline encoders, which
+            open no picture); or ``"captions"``: the encoder has no image tower, and an image is the mean of
+            the embeddings of its captions other than the query's own.
+        cacheable: whether embedding is dear enough to be stored.
+        resolved: exact identity of what runs (weights, revision, versions), recorded in results.
+        n_parameters: number of network parameters, if any.
+        device: where it runs (``"cpu"``, ``"cuda:0"``), if it runs on a device.
+        batch_size: the batch size that suits it.
+    """
+
+    sees: Sees = "pixels"
+    cacheable: bool = True
+    resolved: dict[str, Any] = field(default_factory=dict)
+    n_parameters: int | None = None
+    device: str = "cpu"
+    batch_size: int = 64
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Traits:
+        """The traits of ``encoder``, with defaults for what it does not say."""
+        default = cls()
+        return cls(**{name: getattr(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__})

@@ -1,0 +1,95 @@
+"""Files that are whole or absent: the cache folder, atomic writes, content hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parabench.errors import ParabenchError
+
+
+def cache_home() -> Path:
+    """Where embeddings, downloads and rendered sets are kept.
+
+    ``$PARABENCH_CACHE``, else ``$XDG_CACHE_HOME/parabench``, else ``~/.cache/parabench``.
+    """
+    if explicit := os.environ.get("PARABENCH_CACHE"):
+        return Path(explicit).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base).expanduser() if base else Path.home() / ".cache") / "parabench"
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals around ``path`` into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ParabenchError(
+                f"no space left on the disk that holds {path}; nothing already written was changed",
+                "free some space or choose another place with --out or $PARABENCH_CACHE, then run the same command",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ParabenchError(
+                f"can't write {path}: {error.strerror}",
+                "choose a writable place with --out or $PARABENCH_CACHE",
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that replaces it when the block ends without an error.
+
+    A crash or a full disk leaves the earlier file whole.
+    """
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o666 & ~umask)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) to ``target`` atomically."""
+    with atomic_path(target) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text, so it can be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256_text(text: str) -> str:
+    """SHA-256 of the exact UTF-8 text, as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of :func:`canonical_json`."""
+    return sha256_text(canonical_json(value))
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
