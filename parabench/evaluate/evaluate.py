@@ -1,0 +1,251 @@
+"""One model on one benchmark: embed, rank, measure, write the run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from parabench.data import Benchmark, ImageStore, load
+from parabench.encoders import load_encoder
+from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
+from parabench.errors import DataError, ParabenchError, UsageError
+from parabench.evaluate.environment import environment
+from parabench.evaluate.paraphrase import DEFAULT_METRICS, Resampling, paraphrase_task
+from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
+from parabench.evaluate.retrieval import retrieval_task
+from parabench.evaluate.run import RESULT, Run, claim
+from parabench.metrics import Metric, parse
+from parabench.progress import note
+from parabench.retrieval.cache import EmbeddingCache
+from parabench.retrieval.embed import Embedder
+from parabench.retrieval.gallery import rank
+from parabench.retrieval.rankings import Rankings
+
+DEPTH = 100
+
+
+def evaluate(
+    model: str | Encoder,
+    dataset: str | Path | Benchmark = "scenes",
+    *,
+    out: str | Path | None = None,
+    split: str | None = None,
+    gallery: str | Path | None = None,
+    images: Sequence[str | Path] = (),
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    depth: int = DEPTH,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    trust_remote_code: bool = False,
+    cache: bool = True,
+    rebuild_cache: bool = False,
+    overwrite: bool = False,
+) -> Run:
+    """Evaluate a dual encoder on paraphrased retrieval and write the run folder.
+
+    Args:
+        model: a model spec (``"openclip:ViT-B-32"``) or any object with the members of ``Encoder``.
+        dataset: a path, a built-in name, a Hub id, or a loaded :class:`Benchmark`.
+        out: the run folder; ``runs/<dataset>/<model>`` by default.
+        split: rows of one split; sets with splits default to ``test``.
+        gallery: file that names the pictures to search (own data).
+        images: folders that hold the pictures.
+        metrics: rank-similarity metrics such as ``"AO@10"``.
+        depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
+        n_resamples: bootstrap resamples for the intervals.
+        seed: of the bootstrap and of the unrelated-caption floor.
+        batch_size: items a forward pass; the model's own choice by default.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; asked for and absent is an error.
+        precision: ``fp32``, ``bf16`` or ``fp16`` in the network; scores are float32 always.
+        trust_remote_code: allow code that a hub model brings along.
+        cache: keep embeddings between runs.
+        rebuild_cache: forget this model's cached embeddings first.
+        overwrite: replace a run of another model or dataset in ``out``.
+
+    Raises:
+        ParabenchError: anything a user can fix, in one line.
+    """
+    started = time.perf_counter()
+    chosen = [parse(name) for name in metrics]
+    if not chosen:
+        raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
+    benchmark = dataset if isinstance(dataset, Benchmark) else load(dataset, gallery=gallery, images=images)
+    if benchmark.provenance:
+        note(f"dataset: {benchmark.provenance}")
+    benchmark = _choose_split(benchmark, split)
+    if len(chosen) != len({str(metric) for metric in chosen}):
+        chosen = list({str(metric): metric for metric in chosen}.values())
+    depth = _depth(chosen, depth, benchmark)
+    timings = {"dataset": time.perf_counter() - started}
+
+    mark = time.perf_counter()
+    encoder = (
+        load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
+        if isinstance(model, str)
+        else model
+    )
+    if isinstance(encoder, CorpusEncoder):
+        encoder.fit_corpus([text for texts in benchmark.gallery["captions"].to_pylist() for text in texts or ()])
+    timings["model"] = time.perf_counter() - mark
+    traits = Traits.of(encoder)
+    folder = Path(out) if out is not None else Path("runs") / slug(benchmark.name) / slug(encoder.spec)
+    claim(folder, encoder.fingerprint, benchmark.fingerprint, overwrite=overwrite)
+
+    settings: dict[str, Any] = {
+        "metrics": [str(metric) for metric in chosen], "depth": depth, "n_resamples": n_resamples, "seed": seed,
+        "level": 0.95, "precision": precision, "batch_size": batch_size or traits.batch_size,
+        "gallery": traits.sees if traits.sees == "captions" else "images",
+    }  # fmt: skip
+    result = Result(
+        status="running",
+        model=ModelRecord(
+            spec=encoder.spec, resolved=traits.resolved, fingerprint=encoder.fingerprint, n_parameters=traits.n_parameters
+        ),
+        dataset=DatasetRecord(
+            name=benchmark.name, split=benchmark.split, fingerprint=benchmark.fingerprint,
+            n_pairs=benchmark.pairs.num_rows, n_images=len(benchmark.image_ids), provenance=benchmark.provenance,
+        ),
+        settings=settings, environment=environment(traits.device), timings=timings,
+    )  # fmt: skip
+    store = ImageStore(benchmark, extra_roots=tuple(Path(root) for root in images)) if traits.sees == "pixels" else None
+    earlier = (folder / RESULT).exists()
+    try:
+        rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result)
+        mark = time.perf_counter()
+        pairs = score(result, rankings, benchmark)
+        timings["metrics"] = time.perf_counter() - mark
+        timings["total"] = time.perf_counter() - started
+        result.status = "complete"
+        return Run.write(folder, result, rankings, pairs)
+    except ParabenchError as error:
+        if not earlier:
+            _write_failure(folder, result, error)
+        raise
+
+
+def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None) -> pa.Table:
+    """Fill ``result.tasks`` and ``result.warnings`` from rankings alone; returns the per-pair table."""
+    settings = result.settings
+    resampling = Resampling(settings["n_resamples"], settings["seed"], settings["level"])
+    chosen = [parse(name) for name in settings["metrics"]]
+    task, per_pair = paraphrase_task(rankings, chosen, resampling, settings["seed"])
+    result.tasks = {"paraphrase": task, "retrieval": retrieval_task(rankings, resampling)}
+    result.warnings = warnings_of(result.tasks, rankings)
+    rows = rankings.rows("paraphrase")
+    captions = rankings.caption_row[rows]
+    columns: dict[str, Any] = {
+        name: [getattr(rankings, source)[row] for row in rows]
+        for name, source in (("pair_id", "query_id"), ("image_id", "image_id"), ("caption_id", "caption_id"), ("kind", "kind"))
+    }
+    if benchmark is not None:
+        columns |= {name: benchmark.pairs[name].to_pylist() for name in ("caption", "paraphrase")}
+    columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
+    return pa.table(columns | per_pair)
+
+
+def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
+    """What a reader must know before trusting a high similarity."""
+    warnings: list[str] = []
+    retrieval = tasks["retrieval"].metrics
+    if "R@10" not in retrieval:
+        return warnings
+    recall, chance = retrieval["R@10"], tasks["retrieval"].details["chance"]["R@10"]
+    name, similarity = next(iter(tasks["paraphrase"].metrics.items()))
+    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 2 * chance
+    # a floor as high as the value: unrelated captions get the same pictures, so agreement means nothing
+    if at_chance and similarity.value >= 0.5:
+        warnings.append(
+            f"stable but useless: {name} = {similarity.value:.3f} while R@10 = {recall.value:.3f} is at chance "
+            f"({chance:.3f}); unrelated captions agree as much ({similarity.floor if similarity.floor is not None else 1:.3f}). "
+            "This encoder returns the same pictures whatever is asked."
+        )
+    elif at_chance and chance < 0.5:
+        warnings.append(f"R@10 = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
+    if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
+        warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
+    return warnings
+
+
+def slug(text: str) -> str:
+    """A model spec or dataset name as a folder name."""
+    return re.sub(r"[^\w.=+-]+", "_", text).strip("_.") or "run"
+
+
+def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
+    if split is not None:
+        return benchmark if benchmark.split == split else benchmark.select(None if split == "all" else split)
+    splits = {value for value in benchmark.pairs["split"].to_pylist() if value}
+    if benchmark.split is None and len(splits) > 1 and "test" in splits:
+        note("split: test (choose another with --split)")
+        return benchmark.select("test")
+    return benchmark
+
+
+def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:
+    size = len(benchmark.image_ids)
+    for metric in metrics:
+        if metric.k is not None and metric.k > size:
+            raise UsageError(
+                f"{metric} looks {metric.k} deep and the gallery of '{benchmark.name}' has {size} pictures",
+                f"choose a depth of at most {size}, e.g. --metrics AO@{size}",
+            )
+    if depth < 1 or (depth > size and depth != DEPTH):
+        raise UsageError(f"--depth {depth} does not fit the gallery of {size} pictures", f"choose 1 to {size}")
+    return min(size, max([depth, *(metric.k or 1 for metric in metrics)]))
+
+
+def _ranked(
+    encoder: Encoder,
+    benchmark: Benchmark,
+    store: ImageStore | None,
+    depth: int,
+    batch_size: int | None,
+    cache: bool,
+    rebuild: bool,
+    result: Result,
+) -> Rankings:
+    mark = time.perf_counter()
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"--batch-size {batch_size} is not positive", "leave it out or give 1 or more")
+    if store is not None and (missing := store.missing()):
+        raise DataError(
+            f"{len(missing)} of {len(benchmark.image_ids)} pictures of '{benchmark.name}' were not found (first: image '{missing[0]}')",
+            "name their folder with --images DIR, or leave them out of --gallery",
+        )
+    if cache and Traits.of(encoder).cacheable:
+        with EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild) as opened:
+            embedder = Embedder(encoder, opened, batch_size)
+            rankings = rank(benchmark, embedder, depth=depth, store=store)
+    else:
+        embedder = Embedder(encoder, None, batch_size)
+        rankings = rank(benchmark, embedder, depth=depth, store=store)
+    result.timings |= embedder.seconds | {"embed_and_rank": time.perf_counter() - mark}
+    result.settings["computed"] = dict(embedder.computed)
+    return rankings
+
+
+def _write_failure(folder: Path, result: Result, error: ParabenchError) -> None:
+    """Leave a note of what failed where no earlier result stands; never hide the error itself."""
+    result.status, result.error = "failed", str(error)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        result.write(folder / RESULT)
+    except (OSError, ParabenchError):
+        return
+
+
+def rescore(run: Run) -> Result:
+    """All metrics of a finished run again, from its rankings alone."""
+    again = run.result.model_copy(deep=True)
+    score(again, run.rankings)
+    return again
+
+

@@ -1,0 +1,51 @@
+"""The retrieval task: does the right picture come back, for captions and for paraphrases, and the right caption?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parabench.evaluate.paraphrase import Resampling, measure
+from parabench.evaluate.result import TaskResult
+from parabench.metrics import cluster_bootstrap_median, hits, reciprocal_rank
+from parabench.retrieval.rankings import Rankings
+
+DEPTHS = (1, 5, 10)
+
+
+def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
+    """``R@k``, ``MRR`` and ``MedR`` of captions; the same for paraphrases; image → text ``R@k`` (any of a picture's captions).
+
+    Each distinct caption counts once, however many paraphrases it has.
+    """
+    task = TaskResult()
+    image = np.unique(np.array(rankings.image_id), return_inverse=True)[1].astype(np.int64)
+    for role, suffix in (("caption", ""), ("paraphrase", " paraphrase")):
+        rows = rankings.rows(role)  # type: ignore[arg-type]
+        _add_ranks(task, rankings.target_rank[rows], image[rows], len(rankings.gallery), suffix, resampling)
+    if rankings.caption_rank:
+        ranks = np.array(list(rankings.caption_rank.values()), np.int64)
+        n_captions = len(rankings.rows("caption"))
+        _add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
+    task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}
+    return task
+
+
+def _add_ranks(
+    task: TaskResult,
+    ranks: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    size: int,
+    suffix: str,
+    resampling: Resampling,
+) -> None:
+    depths = [k for k in DEPTHS if k <= size]
+    columns = [*(hits(ranks, k) for k in depths), reciprocal_rank(ranks)]
+    names = [*(f"R@{k}" for k in depths), "MRR"]
+    for name, estimate in zip(names, resampling.estimate(columns, clusters), strict=True):
+        task.metrics[name + suffix] = measure(estimate)
+    median = cluster_bootstrap_median(
+        ranks.astype(np.float64), clusters,
+        n_resamples=min(1000, resampling.n_resamples), seed=resampling.seed, level=resampling.level,
+    )  # fmt: skip
+    task.metrics["MedR" + suffix] = measure(median)
