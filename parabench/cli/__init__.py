@@ -1,1 +1,32 @@
-"""."""
+"""The command line: one module a command, no logic.  Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import sys
+
+from parabench.cli.main import cli
+from parabench.errors import ParabenchError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``parabench``: exit 0 when done, 1 on failure, 2 on wrong usage; no traceback for a user's mistake."""
+    import click
+
+    try:
+        code = cli.main(args=arguments, prog_name="parabench", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        print("stopped; run the same command again and it continues where it was", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again and it continues where it was", file=sys.stderr)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ParabenchError as error:
+        print(f"parabench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

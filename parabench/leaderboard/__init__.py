@@ -1,1 +1,1 @@
-"""."""
+"""Submissions and their re-scoring. Not written yet."""

@@ -1,1 +1,1 @@
-"""."""
+"""Networks and their checkpoint format. Not written yet."""

@@ -1,1 +1,1 @@
-"""."""
+"""Training strategies, losses and recipes. Not written yet."""

@@ -1,0 +1,5 @@
+"""``python -m parabench``."""
+
+from parabench.cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""``parabench evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from parabench.errors import UsageError
+
+
+@click.command("evaluate")
+@click.option("--model", "-m", "models", multiple=True, required=True, metavar="SPEC",
+              help="Encoder to evaluate, e.g. openclip:ViT-B-32; repeat for several. See `parabench models`.")
+@click.option("--dataset", "-d", default="scenes", show_default=True, metavar="NAME|PATH",
+              help="Built-in name, Hub id, or your own CSV/JSONL/parquet with image_id, caption, paraphrase.")
+@click.option("--gallery", type=click.Path(path_type=Path), help="File that names the pictures to search (image_id, file_name, …).")
+@click.option("--images", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with the pictures; may be repeated.")
+@click.option("--split", help="Rows of one split ('all' for every row); sets with splits default to test.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
+              help="Run folder [default: runs/<dataset>/<model>]; with several models, the folder that holds their runs.")
+@click.option("--metrics", default=None, metavar="LIST", help="Comma-separated, e.g. 'AO@10,JS@10,RBO(p=0.9)@100'.")
+@click.option("--depth", type=int, default=100, show_default=True, help="How deep rankings are stored.")
+@click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap and the floor.")
+@click.option("--batch-size", type=int, default=None, help="Items a forward pass [default: the model's own].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--trust-remote-code", is_flag=True, help="Run code that a hub model brings along.")
+@click.option("--no-cache", is_flag=True, help="Do not keep embeddings.")
+@click.option("--rebuild-cache", is_flag=True, help="Forget this model's cached embeddings first.")
+@click.option("--overwrite", is_flag=True, help="Replace a run of another model or dataset in RUN.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout and nothing else.")
+def command(  # noqa: D417
+    models: tuple[str, ...], dataset: str, gallery: Path | None, images: tuple[Path, ...], split: str | None,
+    out: Path | None, metrics: str | None, depth: int, resamples: int, seed: int, batch_size: int | None, device: str,
+    precision: str, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Evaluate encoders on paraphrased retrieval and write a run folder for each.
+
+    \b
+    parabench evaluate --model openclip:ViT-B-32 --dataset coco-paraphrase --images val2017/
+    parabench evaluate --model tfidf: --model random:512 --dataset scenes
+    parabench evaluate --model embeddings:my_vectors/ --dataset pairs.csv --gallery gallery.csv
+    """
+    from parabench.data import load
+    from parabench.evaluate import DEFAULT_METRICS, evaluate, slug
+    from parabench.metrics import split_names
+    from parabench.progress import note, quiet
+
+    if len(set(models)) != len(models):
+        raise UsageError("the same --model is given twice", "give each model once")
+    with quiet(as_json):
+        benchmark = load(dataset, gallery=gallery, images=images)
+        runs = []
+        for model in models:
+            if len(models) > 1:
+                note(f"model: {model}")
+            target = out / slug(model) if out is not None and len(models) > 1 else out
+            runs.append(
+                evaluate(
+                    model, benchmark, out=target, split=split, images=images,
+                    metrics=split_names(metrics) if metrics else DEFAULT_METRICS, depth=depth, n_resamples=resamples,
+                    seed=seed, batch_size=batch_size, device=device, precision=precision,
+                    trust_remote_code=trust_remote_code, cache=not no_cache, rebuild_cache=rebuild_cache,
+                    overwrite=overwrite,
+                )
+            )  # fmt: skip
+        if not no_report:
+            from parabench.report import write_report
+
+            for run in runs:
+                write_report([run], benchmark, images, run.folder / "report.html")
+    if as_json:
+        records = [{"run": str(run.folder), **run.result.model_dump()} for run in runs]
+        click.echo(json.dumps(records[0] if len(records) == 1 else records, ensure_ascii=False))
+        return
+    from parabench.report import print_runs
+
+    print_runs(runs)

@@ -1,0 +1,27 @@
+"""``parabench report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--images", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with the pictures, for the strips.")
+@click.option("--dataset", "-d", default=None, help="Where the sentences and pictures are [default: the name in the run].")
+@click.option("--gallery", type=click.Path(path_type=Path), help="The gallery file the run used.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="The page [default: RUN/report.html, or report.html for several].")
+def command(runs: tuple[Path, ...], images: tuple[Path, ...], dataset: str | None, gallery: Path | None, out: Path | None) -> None:
+    """Write one self-contained HTML page for finished runs (one, or several side by side)."""
+    from parabench.data import load
+    from parabench.evaluate import Run
+    from parabench.report import print_runs, write_report
+
+    loaded = [Run.load(folder) for folder in runs]
+    benchmark = load(dataset or loaded[0].result.dataset.name, gallery=gallery, images=images)
+    page = out or (loaded[0].folder / "report.html" if len(loaded) == 1 else Path("report.html"))
+    write_report(loaded, benchmark, images, page)
+    print_runs(loaded)
+    click.echo(f"page: {page}")
