@@ -1,0 +1,45 @@
+"""The built-in benchmarks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parabench.data.benchmark import Benchmark
+from parabench.registry import Registry
+
+Loader = Callable[..., Benchmark]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What `parabench datasets` says of a built-in set."""
+
+    name: str
+    target: str
+    about: str
+    needs: str
+    license: str
+
+
+CATALOG = (
+    Entry("scenes", "parabench.data.scenes:load_scenes",
+          "1,800 rendered pictures with captions, paraphrases and foils; test wording held out of training",
+          "nothing", "CC0-1.0"),
+    Entry("coco-paraphrase", "parabench.data.sources.coco_paraphrase:load_coco_paraphrase",
+          "paraphrases (lexical, syntactic) and foils of one caption of each COCO val2017 picture",
+          "captions_val2017.json (downloaded); val2017 pictures for image encoders", "CC BY 4.0"),
+    Entry("coco-cxc", "parabench.data.sources.coco_cxc:load_coco_cxc",
+          "pairs of COCO captions that people rated as meaning the same (?min_rating=4)",
+          "sts_val.csv of Crisscrossed Captions, COCO Karpathy val", "CC BY 4.0 (captions)"),
+    Entry("sugarcrepe-pp", "parabench.data.sources.sugarcrepe_pp:load_sugarcrepe_pp",
+          "validated caption pairs with a hard foil, by swapped object, relation or attribute",
+          "replace_obj/rel/att.json of SugarCrepe++", "MIT"),
+    Entry("flickr8k", "parabench.data.sources.flickr8k:load_flickr8k",
+          "paraphrases and foils of Flickr8k captions", "Flickr8k.token.txt", "Flickr8k terms; paraphrases CC BY 4.0"),
+)  # fmt: skip
+
+DATASETS: Registry[Loader] = Registry(
+    "dataset", {entry.name: entry.target for entry in CATALOG}, group="parabench.datasets"
+)
+

@@ -1,0 +1,139 @@
+"""The pictures of a gallery: where they lie, what they hash to, and how they are decoded safely."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from parabench.data.benchmark import Benchmark
+from parabench.errors import DataError
+from parabench.storage import sha256_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 100_000_000
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+class ImageStore:
+    """Opens the pictures of a benchmark.
+
+    Args:
+        benchmark: its gallery names the files; a picture without ``file_name`` is looked up by its id with
+            a usual extension.
+        extra_roots: folders to search before the benchmark's own.
+    """
+
+    def __init__(self, benchmark: Benchmark, extra_roots: tuple[Path, ...] = ()) -> None:
+        for root in extra_roots:
+            if not root.is_dir():
+                raise DataError(f"no such folder of pictures: {root}", "check --images")
+        self._roots = (*extra_roots, *benchmark.image_roots)
+        self._benchmark = benchmark
+        self._hashes: dict[str, str] = {}
+        self._found: dict[str, Path] = {}
+
+    @cached_property
+    def _file_names(self) -> dict[str, str | None]:
+        gallery = self._benchmark.gallery
+        return dict(zip(self._benchmark.image_ids, gallery["file_name"].to_pylist(), strict=True))
+
+    def path(self, image_id: str) -> Path:
+        """The file of a picture.
+
+        Raises:
+            DataError: it is not in the gallery, not found, or its name points outside the folders.
+        """
+        if (known := self._found.get(image_id)) is not None:
+            return known
+        path = self._look_up(image_id)
+        if path is None:
+            searched = ", ".join(str(root) for root in self._roots) or "no folder was given"
+            raise DataError(f"the picture of image '{image_id}' was not found (searched: {searched})",
+                            "name its folder with --images DIR")  # fmt: skip
+        self._found[image_id] = path
+        return path
+
+    def missing(self) -> list[str]:
+        """Ids of pictures that are not found, in gallery order."""
+        absent = []
+        for image_id in self._benchmark.image_ids:
+            path = self._look_up(image_id)
+            if path is None:
+                absent.append(image_id)
+            else:
+                self._found[image_id] = path
+        return absent
+
+    def sha256(self, image_id: str) -> str:
+        """SHA-256 of the file's bytes."""
+        if image_id not in self._hashes:
+            path = self.path(image_id)
+            try:
+                self._hashes[image_id] = sha256_file(path)
+            except OSError as error:
+                raise DataError(f"can't read the picture of image '{image_id}': {path}: {error.strerror}") from error
+        return self._hashes[image_id]
+
+    def open(self, image_id: str) -> Image:
+        """The picture in mode RGB, exactly as ``Image.open(path).convert("RGB")`` gives it (first frame; no EXIF turn).
+
+        Raises:
+            DataError: the file can't be decoded or would unpack to more than 100 megapixels.
+        """
+        return decode(self.path(image_id), image_id)
+
+    def _look_up(self, image_id: str) -> Path | None:
+        file_name = self._file_names.get(image_id)
+        if image_id not in self._file_names:
+            raise DataError(f"image '{image_id}' is not in the gallery of '{self._benchmark.name}'")
+        names = [file_name] if file_name else [image_id, *(f"{image_id}{suffix}" for suffix in SUFFIXES)]
+        for name in names:
+            relative = PurePosixPath(name)
+            if relative.is_absolute() or ".." in relative.parts:
+                raise DataError(f"image '{image_id}': the file name '{name}' points outside the picture folders",
+                                "use names relative to --images, without '..'")  # fmt: skip
+            for root in self._roots:
+                for candidate in (root / name, root / relative.name):
+                    if candidate.is_file():
+                        return candidate
+        return None
+
+
+def decode(path: Path, image_id: str) -> Image:
+    """Decode one file to RGB, refusing bombs; :class:`DataError` names the picture and the reason."""
+    from PIL import Image, UnidentifiedImageError
+
+    remedy = "replace the file, or leave the picture out of the gallery"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise DataError(
+                        f"image '{image_id}' ({path}) unpacks to {width}×{height} pixels, more than the "
+                        f"{MAX_PIXELS // 1_000_000} megapixels that are read", "shrink it or leave it out of the gallery"
+                    )
+                if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+                    return _eight_bit(image)
+                return image.convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise DataError(f"image '{image_id}' ({path}) is a decompression bomb: {error}", remedy) from None
+    except UnidentifiedImageError:
+        raise DataError(f"image '{image_id}' ({path}) is not a picture that can be read", remedy) from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise DataError(f"image '{image_id}' ({path}) is damaged: {error}", remedy) from None
+
+
+def _eight_bit(image: Image) -> Image:
+    """Grey pictures of more than 8 bits: scaled by their range, where a plain convert would clip to white."""
+    import numpy as np
+    from PIL import Image as factory
+
+    values = np.asarray(image, dtype=np.float64)
+    top = 65535.0 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
+    return factory.fromarray(np.clip(values / top * 255, 0, 255).astype(np.uint8), "L").convert("RGB")
