@@ -87,3 +87,12 @@ class Traits:
         """The traits of ``encoder``, with defaults for what it does not say."""
         default = cls()
         return cls(**{name: getattr(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__})
+
+
+@runtime_checkable
+class CorpusEncoder(Encoder, Protocol):
+    """An encoder that looks at the gallery's captions before it can encode (word weights of TF-IDF)."""
+
+    def fit_corpus(self, captions: Sequence[str]) -> None:
+        """Learn from the captions; the fingerprint then covers them."""
+        ...

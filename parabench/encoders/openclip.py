@@ -1,0 +1,259 @@
+"""``openclip:ViT-B-32[/tag]``: every model of open_clip."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parabench.encoders.protocol import FloatMatrix
+from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
+from parabench.encoders.spec import ModelSpec
+from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
+from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
+from parabench.progress import note
+from parabench.storage import sha256_file
+
+DEFAULT_TAGS = {
+    "ViT-B-32": "laion2b_s34b_b79k",
+    "ViT-B-16": "laion2b_s34b_b88k",
+    "ViT-L-14": "laion2b_s32b_b82k",
+    "ViT-H-14": "laion2b_s32b_b79k",
+    "ViT-g-14": "laion2b_s34b_b88k",
+    "roberta-ViT-B-32": "laion2b_s12b_b32k",
+    "xlm-roberta-base-ViT-B-32": "laion5b_s13b_b90k",
+    "convnext_base_w": "laion2b_s13b_b82k",
+    "RN50": "openai",
+    "RN101": "openai",
+}
+"""The tag that a model without one gets; other models get the last tag that open_clip lists for them."""
+
+_OPTIONS = ("seed", "prompt", "checkpoint")
+_PACKAGES = ("open_clip_torch", "torch", "torchvision", "timm", "transformers")
+
+
+class OpenClipEncoder:
+    """An open_clip model.
+
+    ``/untrained`` gives seeded random weights (``?seed=0``); ``?checkpoint=FILE`` loads a local checkpoint
+    with ``weights_only``; ``?prompt=a photo of {}`` wraps every text.  Texts are trimmed to the longest of
+    the batch before the text tower runs, wherever a check at loading time shows the same vectors.
+    """
+
+    sees = "pixels"
+    cacheable = True
+    batch_size = 64
+
+    def __init__(self, spec: ModelSpec, *, device: str, precision: str, trust_remote_code: bool) -> None:
+        spec.allow(_OPTIONS)
+        spec.no_revision()
+        self._architecture, _, tag = spec.name.partition("/")
+        self._seed = spec.integer("seed", 0)
+        self._prompt = spec.options.get("prompt", "{}")
+        if "{}" not in self._prompt:
+            raise UsageError(f"'{spec}': the prompt has no '{{}}' for the text", "e.g. ?prompt=a photo of {}")
+        self._checkpoint = spec.options.get("checkpoint")
+        if not self._architecture:
+            raise UsageError("openclip: names no model", "e.g. openclip:ViT-B-32/openai")
+        if tag != "untrained" and "seed" in spec.options:
+            raise UsageError(f"'{spec}': a seed goes with /untrained weights only")
+        self._tag = self._choose_tag(tag)
+        self.spec = str(ModelSpec("openclip", f"{self._architecture}/{self._tag}", None, spec.options))
+        self._device_asked, self._precision = device, precision
+        self._lock = threading.Lock()
+        key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES)}
+        identity = identify(key, lambda: self._network[2])
+        self.fingerprint, self.dim = identity.fingerprint, identity.dim
+        self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
+
+    @cached_property
+    def device(self) -> str:
+        """Where the network runs."""
+        return resolve_device(self._device_asked) if self._device_asked != "cpu" else "cpu"
+
+    def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
+        """Texts → ``(n, dim)`` float32, not normalised, equal to open_clip's ``encode_text``."""
+        model, _, _ = self._network
+        tokens = self._tokenizer([self._prompt.replace("{}", text) for text in texts]).to(self.device)
+        with self._lock, inference(self.device, self._precision):
+            if self._pad_id is not None:
+                used = int((tokens != self._pad_id).any(dim=0).nonzero().max()) + 1 if len(tokens) else 1
+                with _shorter_context(model, used):
+                    return to_numpy(model.encode_text(tokens[:, :used]))
+            return to_numpy(model.encode_text(tokens))
+
+    def preprocess(self, image: Any) -> NDArray[np.float32]:
+        """One RGB picture → open_clip's evaluation input ``(3, height, width)`` float32."""
+        array: NDArray[np.float32] = self._network[1](image).numpy()
+        return array
+
+    def encode_pixels(self, batch: NDArray[np.float32]) -> FloatMatrix:
+        """``(n, 3, height, width)`` → ``(n, dim)`` float32, equal to open_clip's ``encode_image``."""
+        import torch
+
+        with inference(self.device, self._precision):
+            return to_numpy(self._network[0].encode_image(torch.from_numpy(batch).to(self.device)))
+
+    def encode_images(self, images: Sequence[Any]) -> FloatMatrix:
+        """RGB pictures → ``(n, dim)`` float32."""
+        return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
+
+    @cached_property
+    def _network(self) -> tuple[Any, Any, Identity]:
+        import_torch("openclip", "openclip:")
+        try:
+            import open_clip
+        except ImportError:
+            raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
+        import torch
+
+        device = self.device
+        weights: dict[str, Any]
+        files: list[list[Any]] = []
+        pretrained: str | None = None
+        if self._tag == "untrained":
+            weights = {"untrained": True, "seed": self._seed}
+        else:
+            path = self._weights_file()
+            pretrained = str(path)
+            weights = {"sha256": sha256_file(path)}
+            files = [file_state(path)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            options: dict[str, Any] = {}
+            if self._tag not in ("untrained", "local"):
+                config = open_clip.get_pretrained_cfg(self._architecture, self._tag) or {}
+                options = {f"image_{k}": config[k] for k in ("mean", "std", "interpolation", "resize_mode") if k in config}
+                options["force_quick_gelu"] = bool(config.get("quick_gelu", False))
+            try:
+                # weights go on in a second step: create_model would fall back to random ones with a warning
+                model, _, transform = open_clip.create_model_and_transforms(
+                    self._architecture, pretrained=None, pretrained_image=False, **options
+                )
+                if pretrained is not None:
+                    open_clip.load_checkpoint(model, pretrained, weights_only=True)
+            except (RuntimeError, OSError, ValueError, KeyError) as error:
+                raise ModelError(f"{self.spec} could not be built: {error}", "check the tag and the checkpoint") from error
+        model = model.eval().requires_grad_(False).to(device)
+        self._tokenizer = open_clip.get_tokenizer(self._architecture)
+        self._pad_id = None
+        self._pad_id = self._trimming(model)
+        with torch.inference_mode():
+            dim = int(model.encode_text(self._tokenizer(["a"]).to(device)).shape[-1])
+        resolved = {
+            "backend": "openclip", "packages": versions(_PACKAGES), "model": self._architecture, "tag": self._tag,
+            "weights": weights, "config": _jsonable(open_clip.get_model_config(self._architecture)),
+            "preprocess": str(transform), "tokenizer": type(self._tokenizer).__name__,
+            "context_length": getattr(self._tokenizer, "context_length", None), "prompt": self._prompt,
+            "precision": self._precision,
+        }  # fmt: skip
+        identity = Identity(resolved, dim, sum(p.numel() for p in model.parameters()), files)
+        if hasattr(self, "fingerprint"):
+            verify(self.fingerprint, identity, self.spec)
+        return model, transform, identity
+
+    def _trimming(self, model: Any) -> int | None:
+        """The padding token if cutting the padding off leaves the vectors as they are, else ``None``."""
+        import torch
+
+        probes = ["a dog", "two red boats on a wide lake under a grey sky near the old harbour wall", "a cat on a mat"]
+        tokens = self._tokenizer(probes).to(self.device)
+        tail = tokens[:, -1]
+        if not bool((tail == tail[0]).all()):
+            return None
+        pad = int(tail[0])
+        used = int((tokens != pad).any(dim=0).nonzero().max()) + 1
+        try:
+            with torch.inference_mode():
+                full = model.encode_text(tokens)
+                with _shorter_context(model, used):
+                    short = model.encode_text(tokens[:, :used])
+        except (RuntimeError, AttributeError, IndexError, AssertionError):
+            return None
+        return pad if full.shape == short.shape and bool(torch.allclose(full, short, atol=2e-5, rtol=1e-4)) else None
+
+    def _choose_tag(self, tag: str) -> str:
+        if tag == "untrained":
+            return tag
+        if self._checkpoint is not None:
+            if tag:
+                raise UsageError(f"openclip:{self._architecture}: a tag and ?checkpoint= can't be given together")
+            return "local"
+        if tag and DEFAULT_TAGS.get(self._architecture) == tag:
+            return tag
+        try:
+            import open_clip
+        except ImportError:
+            raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
+
+        known = open_clip.list_models()
+        if self._architecture not in known:
+            raise UsageError(f"open_clip has no model '{self._architecture}'", did_you_mean(self._architecture, known))
+        tags = open_clip.list_pretrained_tags_by_model(self._architecture)
+        if tag:
+            if tag not in tags:
+                raise UsageError(
+                    f"open_clip has no weights '{tag}' for {self._architecture}", did_you_mean(tag, [*tags, "untrained"])
+                )
+            return tag
+        if not tags:
+            raise UsageError(
+                f"open_clip has no pretrained weights for {self._architecture}",
+                f"give ?checkpoint=FILE, or openclip:{self._architecture}/untrained for seeded random weights",
+            )
+        chosen = DEFAULT_TAGS.get(self._architecture, tags[-1])
+        note(f"openclip:{self._architecture} names no weights: using /{chosen} (others: {', '.join(tags)})")
+        return str(chosen)
+
+    def _weights_file(self) -> Path:
+        import open_clip
+
+        if self._checkpoint is not None:
+            path = Path(self._checkpoint).expanduser()
+            if not path.is_file():
+                raise ModelError(f"no such checkpoint: {path}", "check ?checkpoint=")
+            return path
+        config = open_clip.get_pretrained_cfg(self._architecture, self._tag)
+        try:
+            return Path(open_clip.download_pretrained(config))
+        except Exception as error:  # the hub client raises a dozen kinds of its own
+            raise ModelError(
+                f"the weights of {self.spec} could not be downloaded: {' '.join(str(error).split())[:200]}",
+                "check the network, set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
+            ) from error
+
+
+@contextlib.contextmanager
+def _shorter_context(model: Any, length: int) -> Iterator[None]:
+    """Let a text transformer with learned positions and a causal mask run on ``length`` tokens."""
+    import torch
+
+    tower = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
+    positions = getattr(tower, "positional_embedding", None)
+    if tower is None or positions is None or length >= len(positions):
+        yield  # a Hugging Face tower masks its padding itself
+        return
+    mask = getattr(tower, "attn_mask", None)
+    tower._parameters["positional_embedding"] = torch.nn.Parameter(positions[:length], requires_grad=False)
+    if mask is not None:
+        tower._buffers["attn_mask"] = mask[:length, :length]
+    try:
+        yield
+    finally:
+        tower._parameters["positional_embedding"] = positions
+        if mask is not None:
+            tower._buffers["attn_mask"] = mask
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(entry) for entry in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
