@@ -65,17 +65,17 @@ class OpenClipEncoder:
             raise UsageError(f"'{spec}': a seed goes with /untrained weights only")
         self._tag = self._choose_tag(tag)
         self.spec = str(ModelSpec("openclip", f"{self._architecture}/{self._tag}", None, spec.options))
-        self._device_asked, self._precision = device, precision
+        self._device_asked, self._precision, self._device = device, precision, ""
         self._lock = threading.Lock()
         key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES)}
         identity = identify(key, lambda: self._network[2])
         self.fingerprint, self.dim = identity.fingerprint, identity.dim
         self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
 
-    @cached_property
+    @property
     def device(self) -> str:
-        """Where the network runs."""
-        return resolve_device(self._device_asked) if self._device_asked != "cpu" else "cpu"
+        """Where the network runs; as asked for until it is loaded."""
+        return self._device or self._device_asked
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, not normalised, equal to open_clip's ``encode_text``."""
@@ -113,7 +113,7 @@ class OpenClipEncoder:
             raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
         import torch
 
-        device = self.device
+        device = self._device = resolve_device(self._device_asked)
         weights: dict[str, Any]
         files: list[list[Any]] = []
         pretrained: str | None = None
