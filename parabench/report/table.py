@@ -21,6 +21,10 @@ COLUMNS = (
 """Heading, task and metric of each column; a column that no run has is left out."""
 
 
+NARROW = ("AO@10", "JS@10", "R@10", "R@10 para.", "foil-AUC")
+"""What fits beside the model names on 80 columns; the rest is in the page and in ``--json``."""
+
+
 def show(measure: Measure | None) -> str:
     """``.457 [.437, .477]``: a value with its interval."""
     if measure is None:
@@ -94,7 +98,7 @@ def _value(result: Result, task: str, name: str) -> float:
 def print_runs(runs: Sequence[Run]) -> None:
     """Print the table, the kinds of a single run, the warnings, the reading and the folders."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     results = [run.result for run in runs]
     first = results[0].dataset
@@ -102,14 +106,14 @@ def print_runs(runs: Sequence[Run]) -> None:
     wide = console.width >= 150
     console.print(f"{first.name}{f', split {first.split}' if first.split else ''}: {first.n_pairs:,} pairs, {first.n_images:,} pictures; 95 % intervals over pictures", highlight=False)
     if len(runs) == 1:
-        table = Table("metric", results[0].model.spec, box=None)
+        table = Table("metric", Column(results[0].model.spec, overflow="fold"), box=None)
         for heading, cells in table_columns(results):
             table.add_row(heading, cells[0])
         for kind, cell, n in kind_rows(results[0]):
             table.add_row(f"  {kind}", f"{cell}  n={n:,}")
     else:
-        columns = table_columns(results)
-        table = Table("model", *(heading for heading, _ in columns), box=None)
+        columns = [column for column in table_columns(results) if wide or column[0] in NARROW]
+        table = Table("model", *(heading for heading, _ in columns), box=None, padding=(0, 1, 0, 0))
         for row, result in enumerate(results):
             table.add_row(result.model.spec, *(_cell(cells[row], wide) for _, cells in columns))
     console.print(table)
