@@ -105,7 +105,7 @@ def compute(metrics: Sequence[Metric | str], a: NDArray[Any], b: NDArray[Any]) -
             raise UsageError(f"{metric} looks deeper than the rankings, which hold {a.shape[1]} items",
                              f"choose k ≤ {a.shape[1]}")  # fmt: skip
     for side, ids in (("first", a), ("second", b)):
-        repeated = np.flatnonzero((np.diff(np.sort(ids, axis=1), axis=1) == 0).any(axis=1))
+        repeated = similarity.repeats(ids, max((metric.k or 1 for metric in chosen), default=1))
         if len(repeated):
             raise DataError(f"row {int(repeated[0])} of the {side} rankings repeats an item", "each item may stand once")
     return _computed(chosen, a, b)

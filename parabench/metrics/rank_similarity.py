@@ -1,273 +1,157 @@
-"""How alike two top-k lists are, vectorised over pairs.
+"""How alike two top-k lists are.  Vectorised over pairs; every function gives 1 for identical and 0 for disjoint lists.
 
-Every top-k function takes two arrays ``(n_pairs, K)`` of ids (integers or strings; gallery positions, for
-instance), best first, no id twice in a row, and a depth ``1 ≤ k ≤ K``.  It returns float64 ``(n_pairs,)`` in
-[0, 1], exactly 1 for identical and exactly 0 for disjoint lists, and raises :class:`DataError` for malformed
-rankings and :class:`UsageError` for a depth that they don't have.
+All functions take two integer arrays ``(n_pairs, K)`` of gallery positions, best first, no repeats in a
+row, and a depth ``k ≤ K``, and return float64 ``(n_pairs,)`` in [0, 1].  With X_d the number of items that
+the first d of both lists share:
 
-With X_d the number of items that the first d places of both lists share:
-
-======  ==================================================  ===========================================
-O       X_k / k                                             size of the overlap
-AO      (1/k) Σ_d X_d / d                                   Fagin, Kumar & Sivakumar 2003; Wu & Crestani 2003
-JS      X_k / (2k − X_k)                                    Jaccard 1912
-RBO     (X_k/k) p^k + ((1−p)/p) Σ_d (X_d/d) p^d             Webber, Moffat & Zobel 2010, eq. 30
+======  ==================================================  ======================================
+O       X_k / k                                             overlap
+AO      (1/k) Σ_d X_d / d                                   Fagin, Kumar & Sivakumar 2003
+JS      X_k / (2k − X_k)                                    Jaccard
+RBO     (X_k/k) p^k + ((1−p)/p) Σ_d (X_d/d) p^d             Webber, Moffat & Zobel 2010, eq. 32
 KT      1 − K^(1/2) / (k² + k(k−1)/2)                       Fagin et al. 2003, neutral penalty
 FR      1 − F^(k+1) / (k(k+1))                              Fagin et al. 2003, footrule
-======  ==================================================  ===========================================
-
-The ``*_from`` functions work on counts that :func:`shared_counts` or :func:`places` made once for all metrics
-of one depth; they check nothing.
+======  ==================================================  ======================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from parabench.errors import DataError, UsageError
-from parabench.metrics.ids import Ids, check_depth, check_rankings, encode
-
+Ids = NDArray[np.int32]
 Scores = NDArray[np.float64]
-Counts = NDArray[np.integer[Any]]
 
-# pairs a pass: k columns of so many ids stay in the second-level cache
-_CHUNK = 8192
-# elements of full score vectors ranked at a time
-_SCORES = 1 << 21
+_CHUNK = 8192  # pairs whose k columns stay in the second-level cache
 
 
-def overlap(a: Any, b: Any, k: int) -> Scores:
-    """``O@k``: share of the first k that both lists hold, X_k / k."""
-    return overlap_from(shared_counts(*_checked(a, b, k), k))
-
-
-def average_overlap(a: Any, b: Any, k: int) -> Scores:
-    """``AO@k``: mean over d = 1…k of X_d / d; the first places weigh most."""
-    return average_overlap_from(shared_counts(*_checked(a, b, k), k))
-
-
-def jaccard(a: Any, b: Any, k: int) -> Scores:
-    """``JS@k``: intersection over union of the two top-k sets, X_k / (2k − X_k)."""
-    return jaccard_from(shared_counts(*_checked(a, b, k), k))
-
-
-def rank_biased_overlap(a: Any, b: Any, k: int, p: float) -> Scores:
-    """``RBO(p)@k``: extrapolated rank-biased overlap, 0 < p < 1 (:class:`UsageError` otherwise)."""
-    if not 0 < p < 1:
-        raise UsageError(f"p={p} is not a persistence", "p must lie between 0 and 1, both excluded")
-    return rank_biased_overlap_from(shared_counts(*_checked(a, b, k), k), p)
-
-
-def kendall_top_k(a: Any, b: Any, k: int) -> Scores:
-    """``KT@k``: top-k Kendall similarity; a pair of items that only one list holds costs 1/2."""
-    return kendall_from(places(*_checked(a, b, k), k))
-
-
-def footrule_top_k(a: Any, b: Any, k: int) -> Scores:
-    """``FR@k``: Spearman's footrule similarity with absent items at place k + 1."""
-    return footrule_from(places(*_checked(a, b, k), k))
-
-
-def top1(a: Any, b: Any) -> Scores:
-    """``Top1``: 1 where both lists start with the same item, else 0."""
-    return top1_from(*_checked(a, b, 1))
-
-
-def spearman(scores_a: Any, scores_b: Any) -> Scores:
-    """Spearman's ρ of full score vectors, row by row, ties at their average rank.
-
-    Args:
-        scores_a, scores_b: ``(n, n_gallery)`` real scores, larger is better.
-
-    Returns:
-        float64 ``(n,)`` in [−1, 1]; NaN where a row of either side is constant, because it orders nothing.
-
-    Raises:
-        DataError: shapes differ or are not two-dimensional, or a score is NaN.
-    """
-    from scipy.stats import rankdata
-
-    first, second = np.asarray(scores_a), np.asarray(scores_b)
-    if first.ndim != 2 or first.shape != second.shape or first.shape[1] == 0:
-        raise DataError(
-            f"the two score matrices have shapes {first.shape} and {second.shape}", "both must be (n, n_gallery)"
-        )
-    n, width = first.shape
-    result = np.empty(n)
-    step = max(1, _SCORES // width)
-    for start in range(0, n, step):
-        part_a, part_b = first[start : start + step], second[start : start + step]
-        if np.isnan(part_a).any() or np.isnan(part_b).any():
-            raise DataError("a score is NaN", "score every gallery item before comparing")
-        # ranks are half-integers and average (width + 1) / 2 whatever the ties, so centring is exact
-        x, y = (np.asarray(rankdata(part, axis=1), np.float64) - (width + 1) / 2 for part in (part_a, part_b))
-        with np.errstate(invalid="ignore"):
-            rho = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
-        result[start : start + step] = np.clip(rho, -1.0, 1.0)
-    return result
-
-
-def shared_counts(a: Ids, b: Ids, k: int) -> Counts:
-    """X_d for d = 1…k.
-
-    Args:
-        a, b: checked integer ids ``(n_pairs, K)``.
-        k: depth.
-
-    Returns:
-        ``(k, n_pairs)`` counts, uint8 up to k = 255 and int32 beyond; row d−1 is X_d.
-    """
+def shared_counts(a: Ids, b: Ids, k: int) -> NDArray[np.int64]:
+    """X_d for d = 1…k: ``(k, n_pairs)`` integer counts of items that the first d of both lists share."""
     n = len(a)
-    counts = np.empty((k, n), np.uint8 if k <= 255 else np.int32)
+    small = k <= 255
+    counts = np.zeros((k, n), np.uint8 if small else np.int32)
     for start in range(0, n, _CHUNK):
-        left, right = _columns(a, start, k), _columns(b, start, k)
+        left = np.ascontiguousarray(a[start : start + _CHUNK, :k].T)
+        right = np.ascontiguousarray(b[start : start + _CHUNK, :k].T)
         part = counts[:, start : start + _CHUNK]
         same = np.empty(left.shape, bool)
         for d in range(k):
-            # a match S_i = T_j enters X at depth max(i, j): S_d against T_1…T_d, then T_d against S_1…S_d−1
+            # items that meet exactly at depth d+1: S[d] with T[:d+1], and T[d] with S[:d]
             np.equal(left[d], right[: d + 1], out=same[: d + 1])
-            np.add.reduce(same[: d + 1].view(np.uint8), axis=0, dtype=part.dtype, out=part[d])
+            matched = same[: d + 1]
+            part[d] = np.add.reduce(matched.view(np.uint8), axis=0, dtype=part.dtype)
             if d:
                 np.equal(right[d], left[:d], out=same[:d])
                 part[d] += np.add.reduce(same[:d].view(np.uint8), axis=0, dtype=part.dtype)
-                part[d] += part[d - 1]
-    return counts
+    return np.cumsum(counts, axis=0, dtype=counts.dtype if small else np.int32)
 
 
-def places(a: Ids, b: Ids, k: int) -> Counts:
-    """Where the first k items of ``a`` stand among the first k of ``b``.
-
-    Returns:
-        ``(k, n_pairs)``: entry (i, pair) is the 0-based place in ``b`` of item i of ``a``, or k if absent;
-        uint8 up to k = 255 and int32 beyond.
-    """
-    n = len(a)
-    found = np.empty((k, n), np.uint8 if k <= 255 else np.int32)
-    # at most one place matches, so the largest weight tells which
-    weight = (k - np.arange(k)).astype(found.dtype)[:, None]
-    for start in range(0, n, _CHUNK):
-        left, right = _columns(a, start, k), _columns(b, start, k)
-        part = found[:, start : start + _CHUNK]
-        for i in range(k):
-            part[i] = k - np.multiply(left[i] == right, weight).max(axis=0)
-    return found
+def repeats(ids: Ids, k: int) -> NDArray[np.int64]:
+    """Numbers of the rows whose first ``k`` ids are not all different."""
+    bad = np.zeros(len(ids), bool)
+    for start in range(0, len(ids), _CHUNK):
+        columns = np.ascontiguousarray(ids[start : start + _CHUNK, :k].T)
+        for d in range(1, k):
+            bad[start : start + _CHUNK] |= (columns[d] == columns[:d]).any(axis=0)
+    return np.flatnonzero(bad)
 
 
-def overlap_from(counts: Counts) -> Scores:
+def overlap_from(counts: NDArray[np.int64]) -> Scores:
     """``O@k`` from :func:`shared_counts`."""
-    k = len(counts)
-    return _looked_up(counts[-1], np.arange(k + 1) / k)
+    result: Scores = counts[-1] / len(counts)
+    return result
 
 
-def average_overlap_from(counts: Counts) -> Scores:
+def average_overlap_from(counts: NDArray[np.int64]) -> Scores:
     """``AO@k`` from :func:`shared_counts`."""
-    return _weighted(counts, 1.0 / np.arange(1, len(counts) + 1))
+    return _weighted(counts, 1.0 / np.arange(1, len(counts) + 1) / len(counts))
 
 
-def jaccard_from(counts: Counts) -> Scores:
+def jaccard_from(counts: NDArray[np.int64]) -> Scores:
     """``JS@k`` from :func:`shared_counts`."""
     k = len(counts)
-    shared = np.arange(k + 1)
-    return _looked_up(counts[-1], shared / (2 * k - shared))
+    table = np.arange(k + 1) / (2 * k - np.arange(k + 1))
+    result: Scores = table[counts[-1]]
+    return result
 
 
-def rank_biased_overlap_from(counts: Counts, p: float) -> Scores:
-    """``RBO(p)@k`` from :func:`shared_counts`."""
+def rank_biased_overlap_from(counts: NDArray[np.int64], p: float) -> Scores:
+    """``RBO(p)@k``, extrapolated, from :func:`shared_counts`."""
     k = len(counts)
     depth = np.arange(1, k + 1)
-    weights = (1 - p) * p ** (depth - 1.0) / depth
+    weights = (1 - p) / p * p**depth / depth
     weights[-1] += p**k / k
     return _weighted(counts, weights)
 
 
-def kendall_from(found: Counts) -> Scores:
-    """``KT@k`` from :func:`places`."""
-    k, n = found.shape
-    result = np.empty(n)
-    for start in range(0, n, _CHUNK):
-        part = found[:, start : start + _CHUNK]
-        present = part < k
-        both = present.sum(axis=0, dtype=np.int64)
-        alone = k - both
-        # later[i] > earlier: both lists hold the two items in opposite order, or ``a`` puts an item that ``b``
-        # lacks ahead of one that ``b`` holds, which ``b`` therefore orders the other way round
-        against = np.zeros(part.shape[1], np.int64)
-        for i in range(k - 1):
-            against += (part[i] > part[i + 1 :]).sum(axis=0, dtype=np.int64)
-        # the same with the lists' roles exchanged: items of ``b`` that ``a`` lacks ahead of those it holds
-        against += (part * present).sum(axis=0, dtype=np.int64) - both * (both - 1) // 2
-        distance = against + alone * alone + 0.5 * alone * (alone - 1)
-        result[start : start + _CHUNK] = 1 - distance / (k * k + k * (k - 1) / 2)
-    return result
-
-
-def footrule_from(found: Counts) -> Scores:
-    """``FR@k`` from :func:`places`."""
-    k, n = found.shape
-    result = np.empty(n)
-    own = np.arange(k)[:, None]
-    for start in range(0, n, _CHUNK):
-        part = found[:, start : start + _CHUNK].astype(np.int32)
-        moved = np.abs(part - own).sum(axis=0, dtype=np.int64)
-        # items that only ``b`` holds move from their place to k: all places of ``b`` less those found
-        moved += k * (k + 1) // 2 - (k - part).sum(axis=0, dtype=np.int64)
-        result[start : start + _CHUNK] = 1 - moved / (k * (k + 1))
-    return result
-
-
-def top1_from(a: Ids, b: Ids) -> Scores:
-    """``Top1`` of checked rankings."""
-    return (a[:, 0] == b[:, 0]).astype(np.float64)
-
-
-def _checked(a: Any, b: Any, k: int) -> tuple[Ids, Ids]:
-    left, right = encode(a, b)
-    check_rankings(left, right)
-    check_depth(k, left)
-    return left, right
-
-
-def _columns(ids: Ids, start: int, k: int) -> Ids:
-    return np.ascontiguousarray(ids[start : start + _CHUNK, :k].T)
-
-
-def _looked_up(counts: Counts, table: Scores) -> Scores:
-    return np.take(table, counts)
-
-
-def _weighted(counts: Counts, weights: Scores) -> Scores:
-    """Σ_d w_d X_d over its value for identical lists.
-
-    Summed depth by depth and not by a matrix product: BLAS may round the same counts differently at another
-    position in the array, and foil comparisons need equal rankings to give equal bits.
-    """
+def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores:
+    """Σ_d w_d X_d, exactly 1 where the lists agree at every depth."""
     k, n = counts.shape
-    full = float(weights[0])
-    for d in range(1, k):
-        full += float(weights[d]) * (d + 1)
     result = np.empty(n)
-    term = np.empty(min(n, _CHUNK))
+    full = float(weights @ np.arange(1, k + 1))
     for start in range(0, n, _CHUNK):
-        part, total = counts[:, start : start + _CHUNK], result[start : start + _CHUNK]
-        step = term[: part.shape[1]]
-        np.multiply(part[0], weights[0], out=total, dtype=np.float64)
-        for d in range(1, k):
-            np.multiply(part[d], weights[d], out=step, dtype=np.float64)
-            total += step
-        total /= full
+        result[start : start + _CHUNK] = weights @ counts[:, start : start + _CHUNK].astype(np.float64)
+    np.minimum(result / full, 1.0, out=result)
     return result
 
 
-SHARED: dict[str, Callable[[Counts], Scores]] = {
-    "O": overlap_from,
-    "AO": average_overlap_from,
-    "JS": jaccard_from,
-}
-"""Metrics without a parameter that need only :func:`shared_counts`."""
+def _places(a: Ids, b: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each item of one list stands in the other: 0-based ``(n, k)``, k where absent."""
+    same = a[:, :, None] == b[:, None, :]
+    k = a.shape[1]
+    return (np.where(same.any(2), same.argmax(2), k), np.where(same.any(1), same.argmax(1), k))
 
-PLACED: dict[str, Callable[[Counts], Scores]] = {"KT": kendall_from, "FR": footrule_from}
-"""Metrics that need only :func:`places`."""
+
+def kendall(a: Ids, b: Ids, k: int) -> Scores:
+    """``KT@k``: top-k Kendall similarity with the neutral penalty 1/2 for pairs that only one list holds."""
+    result = np.empty(len(a))
+    step = max(1, (1 << 22) // (k * k))
+    upper = np.triu(np.ones((k, k), bool), 1)
+    for start in range(0, len(a), step):
+        in_b, in_a = _places(a[start : start + step, :k], b[start : start + step, :k])
+        both = in_b < k
+        first, second = in_b[:, :, None], in_b[:, None, :]
+        # both items in both lists, in opposite order
+        discordant = ((first > second) & both[:, :, None] & both[:, None, :] & upper).sum((1, 2))
+        # i ahead of j in one list that holds both; the other holds only j, so it says j ahead of i
+        only_second = (~both[:, :, None] & both[:, None, :] & upper).sum((1, 2))
+        back = in_a < k
+        only_second = only_second + (~back[:, :, None] & back[:, None, :] & upper).sum((1, 2))
+        missing = k - both.sum(1)
+        # one list holds only i, the other only j: certainly opposite; a list holds both, the other neither: 1/2
+        distance = discordant + only_second + missing * missing + 0.5 * missing * (missing - 1)
+        result[start : start + step] = 1 - distance / (k * k + k * (k - 1) / 2)
+    return result
+
+
+def footrule(a: Ids, b: Ids, k: int) -> Scores:
+    """``FR@k``: Spearman's footrule similarity, absent items at place k + 1."""
+    result = np.empty(len(a))
+    step = max(1, (1 << 22) // (k * k))
+    place = np.arange(k)
+    for start in range(0, len(a), step):
+        in_b, in_a = _places(a[start : start + step, :k], b[start : start + step, :k])
+        distance = np.abs(in_b - place).sum(1) + np.where(in_a == k, k - place, 0).sum(1)
+        result[start : start + step] = 1 - distance / (k * (k + 1))
+    return result
+
+
+def top1(a: Ids, b: Ids) -> Scores:
+    """``Top1``: 1 where both lists start with the same item."""
+    result: Scores = (a[:, 0] == b[:, 0]).astype(np.float64)
+    return result
+
+
+def spearman(scores_a: NDArray[np.floating], scores_b: NDArray[np.floating]) -> Scores:
+    """Spearman's ρ of full score vectors ``(n, n_gallery)``, row by row, ties at their average rank.
+
+    In [−1, 1]; NaN where a row is constant, because no order exists to compare.
+    """
+    from scipy.stats import rankdata
+
+    x, y = (rankdata(scores, axis=1).astype(np.float64) for scores in (scores_a, scores_b))
+    x -= x.mean(axis=1, keepdims=True)
+    y -= y.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        result: Scores = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return result
