@@ -1,0 +1,1 @@
+"""Public sets as benchmarks, one file a source."""
