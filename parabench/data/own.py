@@ -129,7 +129,12 @@ def gallery_table(rows: list[dict[str, Any]]) -> pa.Table:
 def sentence_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows → a ``PAIRS``, ``FOILS`` or ``REJECTED`` table; absent columns are null."""
     assert schema in (PAIRS, FOILS, REJECTED)
-    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
+    def value(row: dict[str, Any], name: str) -> Any:
+        if name == "scores":
+            return [{"name": key, "value": score} for key, score in row.get("scores") or ()]
+        return row.get(name)
+
+    return pa.Table.from_pylist([{name: value(row, name) for name in schema.names} for row in rows], schema=schema)
 
 
 def _foils(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,7 +189,9 @@ def identifier(value: Any, column: str, where: str) -> str:
 def _scores(raw: dict[str, Any], numeric: list[str]) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
     given = raw.get("scores")
-    items = dict(given).items() if isinstance(given, (dict, list)) else ()
+    if isinstance(given, list):  # as parquet gives them back
+        given = {entry["name"]: entry["value"] for entry in given if isinstance(entry, dict) and "name" in entry}
+    items = given.items() if isinstance(given, dict) else ()
     for name, value in (*items, *((name, raw.get(name)) for name in numeric)):
         try:
             number = float(value)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-_SCORES = pa.map_(pa.string(), pa.float64())
+_SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))  # datasets reads no Arrow maps
 
 _SENTENCE_FIELDS: list[tuple[str, pa.DataType]] = [
     ("kind", pa.string()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -133,6 +134,7 @@ class OpenClipEncoder:
                 options["force_quick_gelu"] = bool(config.get("quick_gelu", False))
             try:
                 # weights go on in a second step: create_model would fall back to random ones with a warning
+                logging.disable(logging.WARNING)
                 model, _, transform = open_clip.create_model_and_transforms(
                     self._architecture, pretrained=None, pretrained_image=False, **options
                 )
@@ -140,6 +142,8 @@ class OpenClipEncoder:
                     open_clip.load_checkpoint(model, pretrained, weights_only=True)
             except (RuntimeError, OSError, ValueError, KeyError) as error:
                 raise ModelError(f"{self.spec} could not be built: {error}", "check the tag and the checkpoint") from error
+            finally:
+                logging.disable(logging.NOTSET)
         model = model.eval().requires_grad_(False).to(device)
         self._tokenizer = open_clip.get_tokenizer(self._architecture)
         self._pad_id = None
