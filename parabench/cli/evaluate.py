@@ -33,7 +33,7 @@ from parabench.errors import UsageError
 @click.option("--overwrite", is_flag=True, help="Replace a run of another model or dataset in RUN.")
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout and nothing else.")
-def command(  # noqa: D417
+def command(
     models: tuple[str, ...], dataset: str, gallery: Path | None, images: tuple[Path, ...], split: str | None,
     out: Path | None, metrics: str | None, depth: int, resamples: int, seed: int, batch_size: int | None, device: str,
     precision: str, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from parabench.evaluate.result import Measure, TaskResult
 from parabench.metrics import (
-    Metric, both_hit_table, cluster_bootstrap, compute, derangement, flips, foil_contrast, hits,
+    Metric,
+    both_hit_table,
+    cluster_bootstrap,
+    compute,
+    derangement,
+    flips,
+    foil_contrast,
+    hits,
 )  # fmt: skip
 from parabench.metrics.bootstrap import Estimate
 from parabench.retrieval.rankings import Rankings
