@@ -6,10 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from typing import Any
 
 _quiet: ContextVar[bool] = ContextVar("parabench_quiet", default=False)
 
@@ -24,7 +21,7 @@ def quiet(on: bool = True) -> Iterator[None]:
         _quiet.reset(token)
 
 
-def bar(description: str, total: int | None, unit: str = "it", initial: int = 0) -> tqdm[None]:
+def bar(description: str, total: int | None, unit: str = "it", initial: int = 0) -> Any:
     """A progress bar on stderr (a context manager with ``update(n)``); off when stderr is not a terminal."""
     from tqdm import tqdm
 

@@ -15,6 +15,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = cli.main(args=arguments, prog_name="parabench", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
     except click.exceptions.Abort:
         print("stopped; run the same command again and it continues where it was", file=sys.stderr)
         sys.exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from parabench.errors import UsageError
+from parabench.errors import ParabenchError, UsageError
 
 
 @click.command("evaluate")
@@ -47,7 +47,7 @@ def command(
     parabench evaluate --model embeddings:my_vectors/ --dataset pairs.csv --gallery gallery.csv
     """
     from parabench.data import load
-    from parabench.evaluate import DEFAULT_METRICS, evaluate, slug
+    from parabench.evaluate import DEFAULT_METRICS, Run, evaluate, slug
     from parabench.metrics import split_names
     from parabench.progress import note, quiet
 
@@ -55,20 +55,27 @@ def command(
         raise UsageError("the same --model is given twice", "give each model once")
     with quiet(as_json):
         benchmark = load(dataset, gallery=gallery, images=images)
-        runs = []
+        runs: list[Run] = []
+        failures: list[ParabenchError] = []
         for model in models:
             if len(models) > 1:
                 note(f"model: {model}")
             target = out / slug(model) if out is not None and len(models) > 1 else out
-            runs.append(
-                evaluate(
+            try:
+                run = evaluate(
                     model, benchmark, out=target, split=split, images=images,
                     metrics=split_names(metrics) if metrics else DEFAULT_METRICS, depth=depth, n_resamples=resamples,
                     seed=seed, batch_size=batch_size, device=device, precision=precision,
                     trust_remote_code=trust_remote_code, cache=not no_cache, rebuild_cache=rebuild_cache,
                     overwrite=overwrite,
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+            except ParabenchError as error:
+                if len(models) == 1:
+                    raise
+                failures.append(error)
+                click.echo(f"parabench: {model}: {error}", err=True)
+            else:
+                runs.append(run)
         if not no_report:
             from parabench.report import write_report
 
@@ -76,8 +83,10 @@ def command(
                 write_report([run], benchmark, images, run.folder / "report.html")
     if as_json:
         records = [{"run": str(run.folder), **run.result.model_dump()} for run in runs]
-        click.echo(json.dumps(records[0] if len(records) == 1 else records, ensure_ascii=False))
-        return
-    from parabench.report import print_runs
+        click.echo(json.dumps(records[0] if len(models) == 1 else records, ensure_ascii=False))
+    elif runs:
+        from parabench.report import print_runs
 
-    print_runs(runs)
+        print_runs(runs)
+    if failures:  # the other models have run; the exit status still says that not all is well
+        click.get_current_context().exit(failures[0].exit_code)

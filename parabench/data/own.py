@@ -194,7 +194,7 @@ def _scores(raw: dict[str, Any], numeric: list[str]) -> list[tuple[str, float]]:
     items = given.items() if isinstance(given, dict) else ()
     for name, value in (*items, *((name, raw.get(name)) for name in numeric)):
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(value)
         except (TypeError, ValueError):
             continue
         if math.isfinite(number):

@@ -13,6 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,7 @@ def picture_features(image: Any) -> NDArray[np.float32]:
 
 def _terms(text: str) -> list[str]:
     words = re.findall(r"\w+", text.lower())
-    return [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]
+    return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
 
 
 def _count(texts: Sequence[str], index: dict[str, int]) -> NDArray[np.float64]:

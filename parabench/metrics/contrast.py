@@ -15,7 +15,8 @@ Ints = NDArray[np.int64]
 
 def flips(hit_a: Floats, hit_b: Floats) -> Floats:
     """1.0 where exactly one of the two queries found the right item."""
-    return (np.asarray(hit_a) != np.asarray(hit_b)).astype(np.float64)
+    result: Floats = (np.asarray(hit_a) != np.asarray(hit_b)).astype(np.float64)
+    return result
 
 
 def both_hit_table(hit_a: Floats, hit_b: Floats, similarity: Floats) -> dict[str, dict[str, Any]]:

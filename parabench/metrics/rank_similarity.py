@@ -88,9 +88,15 @@ def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores
     """Σ_d w_d X_d, exactly 1 where the lists agree at every depth."""
     k, n = counts.shape
     result = np.empty(n)
-    full = float(weights @ np.arange(1, k + 1))
+    full = 0.0
+    for depth, weight in enumerate(weights.tolist(), 1):
+        full += weight * depth
     for start in range(0, n, _CHUNK):
-        result[start : start + _CHUNK] = weights @ counts[:, start : start + _CHUNK].astype(np.float64)
+        part = counts[:, start : start + _CHUNK]
+        total = np.zeros(part.shape[1])
+        for weight, shared in zip(weights, part, strict=True):  # a matrix product would round by batch size
+            total += weight * shared
+        result[start : start + _CHUNK] = total
     np.minimum(result / full, 1.0, out=result)
     return result
 

@@ -88,7 +88,7 @@ def word_diff(a: str, b: str) -> tuple[list[tuple[str, bool]], list[tuple[str, b
     left, right = a.split(), b.split()
     bare = [[re.sub(r"\W+", "", word).lower() for word in words] for words in (left, right)]
     kept: tuple[set[int], set[int]] = (set(), set())
-    for block in difflib.SequenceMatcher(None, *bare, autojunk=False).get_matching_blocks():
+    for block in difflib.SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_matching_blocks():
         kept[0].update(range(block.a, block.a + block.size))
         kept[1].update(range(block.b, block.b + block.size))
     return (

@@ -86,7 +86,7 @@ class Embedder:
         if store is None:
             raise ModelError(f"{self.encoder.spec} looks at pictures and none were given", "name their folder: --images")
         contents = [store.sha256(image_id) for image_id in image_ids]
-        first = {content: image_id for content, image_id in zip(reversed(contents), reversed(image_ids), strict=True)}
+        first = dict(zip(reversed(contents), reversed(image_ids), strict=True))
         distinct = list(dict.fromkeys(contents))
         vectors, missing = self._stored("image", distinct)
         with bar("pictures", len(distinct), "picture", initial=len(distinct) - len(missing)) as progress:

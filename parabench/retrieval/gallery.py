@@ -64,7 +64,7 @@ def _target_ranks(
 ) -> NDArray[np.int64]:
     """Ranks of the right pictures: read off the rankings, and searched in full only where they lie deeper."""
     found = top == targets[:, None]
-    ranks = found.argmax(axis=1).astype(np.int64) + 1
+    ranks: NDArray[np.int64] = found.argmax(axis=1).astype(np.int64) + 1
     deeper = np.flatnonzero(~found.any(axis=1))
     if len(deeper):
         vectors = own.vectors[deeper] if own else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -156,9 +156,10 @@ class Rankings:
         if pa.types.is_dictionary(flat.type):
             flat = flat.cast(pa.string())
         position = pa.compute.index_in(flat, pa.array(gallery, pa.string()))
-        columns = ("query_id", "role", "caption_id", "image_id", "kind", "query_sha256")
+        names = ("query_id", "role", "caption_id", "image_id", "kind", "query_sha256")
+        columns: dict[str, Any] = {name: tuple(table[name].to_pylist()) for name in names}
         return cls(
-            *(tuple(table[name].to_pylist()) for name in columns),
+            **columns,
             top=position.to_numpy(zero_copy_only=False).astype(np.int32).reshape(n, -1),
             scores=table["scores"].combine_chunks().flatten().to_numpy().astype(np.float32).reshape(n, -1),
             target_rank=table["target_rank"].to_numpy(),

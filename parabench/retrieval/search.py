@@ -7,6 +7,8 @@ change a ranking.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ class GalleryIndex:
         members = np.argsort(self._group, kind="stable")
         self._members = np.split(members, np.cumsum(np.bincount(self._group))[:-1])
         self._largest_group = max(len(member) for member in self._members)
-        self._index = None
+        self._index: Any = None
 
     def search(
         self, queries: FloatMatrix, k: int, *, own: tuple[NDArray[np.int64], FloatMatrix] | None = None
@@ -144,7 +146,7 @@ class GalleryIndex:
             positions[row], expanded[row] = flat[order], flat_scores[order]
         return positions, expanded
 
-    def _faiss(self):  # type: ignore[no-untyped-def]
+    def _faiss(self) -> Any:
         if self._index is None:
             import faiss
 

@@ -53,7 +53,7 @@ def build_scenes(folder: Path, counts: dict[str, int], seed: int = 2405) -> None
                 pq.write_table(table, part / f"{name}.parquet", compression="zstd")
             part.chmod(0o755)
             try:
-                os.replace(part, folder)
+                part.replace(folder)
             except OSError:
                 if not (folder / "gallery.parquet").exists():  # another process was faster otherwise
                     raise

@@ -1,0 +1,88 @@
+"""Intervals over pictures, and the controls beside stability."""
+
+import numpy as np
+import pytest
+
+from parabench.errors import DataError
+from parabench.metrics import both_hit_table, cluster_bootstrap, cluster_bootstrap_median, derangement, foil_contrast
+
+
+def clustered(seed, clusters=60, size=8):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=clusters)[:, None] + 0.3 * rng.normal(size=(clusters, size))).ravel(), np.repeat(np.arange(clusters), size)
+
+
+def test_mean_and_order_do_not_depend_on_rows():
+    values, clusters = clustered(0)
+    (whole,) = cluster_bootstrap(values, clusters)
+    assert whole.value == pytest.approx(values.mean(), abs=1e-12) and (whole.n, whole.clusters) == (480, 60)
+    shuffled = np.random.default_rng(1).permutation(len(values))
+    (again,) = cluster_bootstrap(values[shuffled], clusters[shuffled])
+    assert again.ci_low == pytest.approx(whole.ci_low, abs=1e-5)
+
+
+def test_interval_matches_a_plain_loop_and_theory():
+    values, clusters = clustered(2)
+    (fast,) = cluster_bootstrap(values, clusters)
+    by_cluster = [values[clusters == c] for c in range(60)]
+    rng = np.random.default_rng(5)
+    means = [np.concatenate([by_cluster[c] for c in rng.integers(0, 60, 60)]).mean() for _ in range(4000)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    width = high - low
+    assert abs(fast.ci_low - low) < 0.08 * width and abs(fast.ci_high - high) < 0.08 * width
+
+
+def test_clusters_widen_the_interval():
+    values, clusters = clustered(3)
+    (right,), (naive,) = cluster_bootstrap(values, clusters), cluster_bootstrap(values, np.arange(len(values)))
+    assert right.ci_high - right.ci_low > 2 * (naive.ci_high - naive.ci_low)
+
+
+def test_columns_share_resamples_and_seeds_repeat():
+    values, clusters = clustered(4)
+    one, two = cluster_bootstrap(np.column_stack([values, values]), clusters, n_resamples=500, seed=7)
+    assert one == two == cluster_bootstrap(values, clusters, n_resamples=500, seed=7)[0]
+
+
+def test_one_cluster_has_no_interval_and_bad_input_is_refused():
+    (only,) = cluster_bootstrap(np.array([1.0, 2.0]), np.array(["a", "a"]))
+    assert only.value == 1.5 and only.ci_low is None
+    with pytest.raises(DataError, match="no rows"):
+        cluster_bootstrap(np.array([]), np.array([]))
+    with pytest.raises(DataError, match="NaN"):
+        cluster_bootstrap(np.array([1.0, np.nan]), np.array([0, 1]))
+
+
+def test_median():
+    values, clusters = clustered(6)
+    median = cluster_bootstrap_median(values, clusters)
+    assert median.value == np.median(values) and median.ci_low < median.value < median.ci_high
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [5] * 20, [1, 2, 3, 4], [9, 1, 1], [3, 3]])
+def test_derangement_never_stays_with_its_picture(sizes):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    groups = np.random.default_rng(0).permutation(groups)
+    partner = derangement(groups, 0)
+    assert (groups[partner] != groups).all() and (partner == derangement(groups, 0)).all()
+    if max(sizes) * 2 <= len(groups):
+        assert sorted(partner) == list(range(len(groups)))
+
+
+def test_derangement_needs_two_pictures():
+    with pytest.raises(DataError, match="two pictures"):
+        derangement(np.zeros(4), 0)
+
+
+def test_foils_are_compared_within_their_caption():
+    values, owners = np.array([0.9, 0.5, 0.4, 0.7]), np.array([0, 0, 1, 9])
+    foils, foil_owners = np.array([0.4, 0.5, 0.1]), np.array([1, 0, 0])
+    gap, win, caption = foil_contrast(values, owners, foils, foil_owners)
+    expected = [(v - f, o) for v, o in zip(values, owners, strict=True) for f, g in zip(foils, foil_owners, strict=True) if o == g]
+    assert sorted(zip(gap.round(9), caption, strict=True)) == sorted((round(d, 9), o) for d, o in expected)
+    assert win.mean() == np.mean([1.0 if d > 0 else 0.5 if d == 0 else 0.0 for d, _ in expected])
+
+
+def test_both_hit_table():
+    table = both_hit_table(np.array([1, 1, 0, 0.0]), np.array([1, 0, 1, 0.0]), np.array([0.8, 0.4, 0.2, 0.0]))
+    assert [cell["n"] for cell in table.values()] == [1, 1, 1, 1] and table["caption_only"]["similarity"] == 0.4
