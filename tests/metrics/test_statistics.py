@@ -41,7 +41,10 @@ def test_clusters_widen_the_interval():
 def test_columns_share_resamples_and_seeds_repeat():
     values, clusters = clustered(4)
     one, two = cluster_bootstrap(np.column_stack([values, values]), clusters, n_resamples=500, seed=7)
-    assert one == two == cluster_bootstrap(values, clusters, n_resamples=500, seed=7)[0]
+    again = cluster_bootstrap(np.column_stack([values, values]), clusters, n_resamples=500, seed=7)
+    assert [one, two] == again and one.ci_low == pytest.approx(two.ci_low, abs=1e-9)
+    (other,) = cluster_bootstrap(values, clusters, n_resamples=500, seed=8)
+    assert other.ci_low != one.ci_low
 
 
 def test_one_cluster_has_no_interval_and_bad_input_is_refused():
