@@ -84,7 +84,7 @@ def _continue(url: str, part: Path, have: int) -> tuple[bool, str, float | None]
         length = response.headers.get("Content-Length")
         total = start + int(length) if length is not None and length.isdigit() else None
         with part.open("ab" if start else "wb") as stream, bar(part.stem, total, "B", initial=start) as progress:
-            for chunk in response.iter_raw(1 << 16):
+            for chunk in response.iter_raw():
                 stream.write(chunk)
                 progress.update(len(chunk))
         written = part.stat().st_size
