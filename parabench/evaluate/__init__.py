@@ -1,8 +1,22 @@
 """Runs: an encoder, a benchmark, and the numbers with their uncertainty."""
 
+import sys
+import types
+from typing import Any
+
 from parabench.evaluate.evaluate import evaluate, rescore, slug
 from parabench.evaluate.paraphrase import DEFAULT_METRICS
 from parabench.evaluate.result import Measure, Result
 from parabench.evaluate.run import Run
 
 __all__ = ["DEFAULT_METRICS", "Measure", "Result", "Run", "evaluate", "rescore", "slug"]
+
+
+class _CallablePackage(types.ModuleType):
+    """Importing this package binds it as ``parabench.evaluate``, where users expect the function: so it is both."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Run:
+        return evaluate(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -15,7 +15,7 @@ TEXTS = ["a dog", "two men riding a red bicycle beside the sea on a long and win
 
 @pytest.fixture(scope="module")
 def untrained():
-    pytest.importorskip("open_clip").__name__
+    pytest.importorskip("open_clip")
     import torch
 
     torch.set_num_threads(2)
