@@ -86,7 +86,7 @@ def rank_biased_overlap_from(counts: NDArray[np.int64], p: float) -> Scores:
 
 def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores:
     """Σ_d w_d X_d, exactly 1 where the lists agree at every depth."""
-    k, n = counts.shape
+    n = counts.shape[1]
     result = np.empty(n)
     full = 0.0
     for depth, weight in enumerate(weights.tolist(), 1):

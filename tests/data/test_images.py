@@ -78,5 +78,5 @@ def load_named(store, name):
 
 
 def test_a_missing_picture_is_named(store):
-    with pytest.raises(DataError, match="'x' was not found.*--images"):
+    with pytest.raises(DataError, match=r"'x' was not found.*--images"):
         store("x.png", lambda path: None).path("x")

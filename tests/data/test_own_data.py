@@ -73,7 +73,7 @@ def test_mistakes_in_a_pairs_file(tmp_path, name):
 def test_wrong_encoding_names_the_line(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_bytes("image_id,caption,paraphrase\n1,a,b\n2,café,c\n".encode("latin-1"))
-    with pytest.raises(DataError, match="line 3: not UTF-8.*iconv"):
+    with pytest.raises(DataError, match=r"line 3: not UTF-8.*iconv"):
         load(path)
 
 
