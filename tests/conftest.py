@@ -29,9 +29,17 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def shared_data(shared, monkeypatch) -> Path:
+    """The folder with real data, where the built-in sets find it too."""
+    monkeypatch.setenv("PARABENCH_SHARED", str(shared))
+    monkeypatch.delenv("PARABENCH_DATA", raising=False)
+    return shared
+
+
 @pytest.fixture(scope="session")
 def flickr(shared, tmp_path_factory):
-    """Flickr8k with real CLIP vectors: pairs.csv (2,000 ordered pairs), gallery.csv (1,091 pictures), vectors/."""
+    """Flickr8k with real CLIP vectors: pairs.csv (2,000 ordered), gallery.csv (1,091 pictures), vectors/."""
     source = shared / "flickr8k"
     folder = tmp_path_factory.mktemp("flickr")
     with (source / "clip-vit-b32" / "metadata.csv").open(encoding="utf-8") as stream:
@@ -39,7 +47,9 @@ def flickr(shared, tmp_path_factory):
     image_vectors = np.load(source / "clip-vit-b32" / "image_embeddings.npy")
     by_name = {}
     train = (source / "Flickr_8k.trainImages.txt").read_text().split()[:1000]
-    for name, vector in zip(train, np.load(source / "clip-vit-b32" / "train1000_image_embeddings.npy"), strict=True):
+    for name, vector in zip(
+        train, np.load(source / "clip-vit-b32" / "train1000_image_embeddings.npy"), strict=True
+    ):
         by_name[name] = vector.astype(np.float32)
     for row, vector in zip(rows, image_vectors, strict=True):
         by_name[f"{row['image_id']}.jpg"] = vector

@@ -16,8 +16,8 @@ CAPTIONS_AN_IMAGE = 5
 def read_official(path: Path) -> list[dict[str, Any]]:
     """Pictures of an official captions file, through pycocotools.
 
-    Returns one dict a picture: ``image_id, file_name, url, width, height, license`` and ``captions``, a list of
-    ``(caption id, text)`` in the order of their ids.
+    Returns one dict a picture: ``image_id, file_name, url, width, height, license`` and ``captions``, a
+    list of ``(caption id, text)`` in the order of their ids.
 
     Raises:
         DataError: the file is not a COCO captions file.
@@ -30,20 +30,28 @@ def read_official(path: Path) -> list[dict[str, Any]]:
             licenses = {entry["id"]: entry["name"] for entry in coco.dataset.get("licenses", [])}
             return [
                 {
-                    "image_id": str(image["id"]), "file_name": image["file_name"], "url": image.get("coco_url"),
-                    "width": image.get("width"), "height": image.get("height"),
+                    "image_id": str(image["id"]),
+                    "file_name": image["file_name"],
+                    "url": image.get("coco_url"),
+                    "width": image.get("width"),
+                    "height": image.get("height"),
                     "license": licenses.get(image.get("license")),
-                    "captions": sorted((str(a["id"]), a["caption"]) for a in coco.imgToAnns[image["id"]]),
+                    "captions": [
+                        (str(entry["id"]), entry["caption"])
+                        for entry in sorted(coco.imgToAnns[image["id"]], key=lambda entry: int(entry["id"]))
+                    ],
                 }
                 for image in coco.dataset["images"]
-            ]  # fmt: skip
+            ]
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DataError(f"{path} is not a COCO captions file: {type(error).__name__}: {error}",
-                        "use captions_val2017.json from the official annotations") from error  # fmt: skip
+        raise DataError(
+            f"{path} is not a COCO captions file: {type(error).__name__}: {error}",
+            "use captions_val2017.json from the official annotations",
+        ) from error
 
 
 def read_karpathy(path: Path) -> list[dict[str, Any]]:
-    """Pictures of a Karpathy file: the short form (``image``, ``caption[]``) or the original ``dataset_coco.json``.
+    """Pictures of a Karpathy file: the short form (``image``, ``caption[]``) or ``dataset_coco.json``.
 
     Returns one dict a picture: ``image_id`` (COCO's number where the file name carries it), ``file_name``,
     ``split`` and ``captions``, a list of ``(caption id or None, text)``: all of them, in file order.
@@ -58,19 +66,26 @@ def read_karpathy(path: Path) -> list[dict[str, Any]]:
         if isinstance(raw, dict):
             return [
                 {
-                    "image_id": str(entry.get("cocoid", entry["filename"])), "split": entry.get("split"),
-                    "file_name": "/".join(part for part in (entry.get("filepath"), entry["filename"]) if part),
-                    "captions": [(str(s["sentid"]) if "sentid" in s else None, s["raw"]) for s in entry["sentences"]],
+                    "image_id": str(entry.get("cocoid", entry["filename"])),
+                    "split": entry.get("split"),
+                    "file_name": "/".join(
+                        part for part in (entry.get("filepath"), entry["filename"]) if part
+                    ),
+                    "captions": [
+                        (str(s["sentid"]) if "sentid" in s else None, s["raw"]) for s in entry["sentences"]
+                    ],
                 }
                 for entry in raw["images"]
-            ]  # fmt: skip
+            ]
         return [
             {
-                "image_id": _number(entry["image"]), "file_name": entry["image"], "split": None,
+                "image_id": _number(entry["image"]),
+                "file_name": entry["image"],
+                "split": None,
                 "captions": [(None, text) for text in entry["caption"]],
             }
             for entry in raw
-        ]  # fmt: skip
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a Karpathy split: {type(error).__name__}: {error}") from error
 

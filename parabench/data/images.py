@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from parabench.data.benchmark import Benchmark
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 100_000_000
+_HASHES: dict[tuple[str, int, int], str] = {}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -33,7 +34,6 @@ class ImageStore:
                 raise DataError(f"no such folder of pictures: {root}", "check --images")
         self._roots = (*extra_roots, *benchmark.image_roots)
         self._benchmark = benchmark
-        self._hashes: dict[str, str] = {}
         self._found: dict[str, Path] = {}
 
     @cached_property
@@ -69,17 +69,30 @@ class ImageStore:
         return absent
 
     def sha256(self, image_id: str) -> str:
-        """SHA-256 of the file's bytes."""
-        if image_id not in self._hashes:
-            path = self.path(image_id)
-            try:
-                self._hashes[image_id] = sha256_file(path)
-            except OSError as error:
-                raise DataError(f"can't read the picture of image '{image_id}': {path}: {error.strerror}") from error
-        return self._hashes[image_id]
+        """SHA-256 of the file's bytes, remembered while the file's size and time stay the same.
+
+        Raises:
+            DataError: the file is not found or can't be read.
+        """
+        path = self.path(image_id)
+        try:
+            state = path.stat()
+            key = (str(path), state.st_size, state.st_mtime_ns)
+            if key not in _HASHES:
+                _HASHES[key] = sha256_file(path)
+        except OSError as error:
+            raise DataError(
+                f"can't read the picture of image '{image_id}' ({path}): {error.strerror}",
+                "replace the file, or leave the picture out of the gallery",
+            ) from error
+        return _HASHES[key]
 
     def open(self, image_id: str) -> Image:
-        """The picture in mode RGB, exactly as ``Image.open(path).convert("RGB")`` gives it (first frame; no EXIF turn).
+        """The picture in mode RGB, exactly as ``Image.open(path).convert("RGB")`` gives it.
+
+        So the EXIF orientation is not applied, an animation gives its first frame and transparency is
+        dropped, as in the loaders with which these models are evaluated.  Only grey pictures of more than
+        8 bits differ: they are scaled.
 
         Raises:
             DataError: the file can't be decoded or would unpack to more than 100 megapixels.
@@ -92,15 +105,31 @@ class ImageStore:
             raise DataError(f"image '{image_id}' is not in the gallery of '{self._benchmark.name}'")
         names = [file_name] if file_name else [image_id, *(f"{image_id}{suffix}" for suffix in SUFFIXES)]
         for name in names:
-            relative = PurePosixPath(name)
-            if relative.is_absolute() or ".." in relative.parts:
-                raise DataError(f"image '{image_id}': the file name '{name}' points outside the picture folders",
-                                "use names relative to --images, without '..'")  # fmt: skip
+            if _points_outside(name):
+                raise DataError(
+                    f"image '{image_id}': the file name '{name}' points outside the picture folders",
+                    "use names relative to --images, without '..'",
+                )
+            last = PurePosixPath(name).name
+            # Elsewhere than where it is said to be, a picture is known by its name only if no other has it.
+            candidates = [name, last] if self._name_counts[last] <= 1 else [name]
             for root in self._roots:
-                for candidate in (root / name, root / relative.name):
-                    if candidate.is_file():
-                        return candidate
+                for candidate in candidates:
+                    try:
+                        if (root / candidate).is_file():
+                            return root / candidate
+                    except (OSError, ValueError):  # a name no file system takes
+                        continue
         return None
+
+    @cached_property
+    def _name_counts(self) -> Counter[str]:
+        return Counter(PurePosixPath(name).name for name in self._file_names.values() if name)
+
+
+def _points_outside(name: str) -> bool:
+    windows = PureWindowsPath(name)
+    return PurePosixPath(name).is_absolute() or bool(windows.drive or windows.root) or ".." in windows.parts
 
 
 def decode(path: Path, image_id: str) -> Image:
@@ -109,23 +138,30 @@ def decode(path: Path, image_id: str) -> Image:
 
     remedy = "replace the file, or leave the picture out of the gallery"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise DataError(
-                        f"image '{image_id}' ({path}) unpacks to {width}×{height} pixels, more than the "
-                        f"{MAX_PIXELS // 1_000_000} megapixels that are read", "shrink it or leave it out of the gallery"
-                    )
-                if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-                    return _eight_bit(image)
-                return image.convert("RGB")
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(
+                    f"image '{image_id}' ({path}) unpacks to {width}×{height} pixels, more than the "
+                    f"{MAX_PIXELS // 1_000_000} megapixels that are read",
+                    "shrink it or leave it out of the gallery",
+                )
+            if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+                return _eight_bit(image)
+            return image.convert("RGB")
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(f"image '{image_id}' ({path}) is a decompression bomb: {error}", remedy) from None
     except UnidentifiedImageError:
-        raise DataError(f"image '{image_id}' ({path}) is not a picture that can be read", remedy) from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        what = (
+            "is empty, not a picture that can be read"
+            if path.stat().st_size == 0
+            else "is not a picture that can be read"
+        )
+        raise DataError(f"image '{image_id}' ({path}) {what}", remedy) from None
+    except Exception as error:
+        # Decoders raise nearly anything on damaged data: OSError, SyntaxError, struct.error, IndexError, …
         raise DataError(f"image '{image_id}' ({path}) is damaged: {error}", remedy) from None
 
 

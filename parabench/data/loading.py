@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ def load(
     name_or_path: str | Path,
     *,
     gallery: str | Path | None = None,
-    images: Sequence[str | Path] = (),
+    images: Sequence[str | Path] | str | Path = (),
     split: str | None = None,
     annotations: str | Path | None = None,
 ) -> Benchmark:
@@ -44,34 +45,56 @@ def load(
     elif path.exists():
         from parabench.data.own import read_own
 
-        benchmark = read_own(path, None if gallery is None else Path(gallery))
+        benchmark = read_own(path, None if gallery is None else Path(gallery).expanduser())
         gallery = None
     elif base in DATASETS:
-        options: dict[str, str] = dict(parse_qsl(query, strict_parsing=bool(query)))
-        benchmark = _builtin(base, options, annotations)
+        benchmark = _builtin(base, _options(text, query), annotations)
     elif _looks_like_a_path(text):
-        raise DataError(f"no such file or folder: {text}", "check the path, or `parabench datasets` for built-in names")
+        raise DataError(
+            f"no such file or folder: {text}", "check the path, or `parabench datasets` for built-in names"
+        )
     elif text.count("/") == 1:
-        from parabench.data.release import read_hub
+        from parabench.data.hub import read_hub
 
         benchmark = read_hub(text)
     else:
-        raise UsageError(f"unknown dataset '{text}'", f"{did_you_mean(base, DATASETS)} A path or a Hub id (owner/name) works too")
+        raise UsageError(
+            f"unknown dataset '{text}': no file or folder, not built in, no Hub id (owner/name)",
+            did_you_mean(base, DATASETS),
+        )
     if gallery is not None:
-        raise UsageError(f"--gallery goes with a file of pairs, and '{text}' brings its own gallery", "leave --gallery out")
-    roots = tuple(dict.fromkeys([*(Path(root) for root in images), *benchmark.image_roots]))
+        raise UsageError(
+            f"--gallery goes with a file of pairs, and '{text}' brings its own gallery", "leave --gallery out"
+        )
+    if isinstance(images, (str, Path)):
+        images = [images]
+    given = [Path(root).expanduser() for root in images]
+    for root in given:
+        if not root.is_dir():
+            raise DataError(f"no such folder of pictures: {root}", "check --images")
+    roots = tuple(dict.fromkeys([*given, *benchmark.image_roots]))
     return replace(benchmark, image_roots=roots).select(split)
+
+
+def _options(text: str, query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
+    except ValueError:
+        raise UsageError(
+            f"the options of '{text}' are malformed", "write name?option=value&option=value"
+        ) from None
 
 
 def _builtin(name: str, options: dict[str, str], annotations: str | Path | None) -> Benchmark:
     loader = DATASETS.get(name)
-    import inspect
-
     parameters = inspect.signature(loader).parameters
     known = [key for key in parameters if key != "annotations"]
     for key in options:
         if key not in known:
-            raise UsageError(f"dataset '{name}' has no option '{key}'", did_you_mean(key, known))
+            raise UsageError(
+                f"dataset '{name}' has no option '{key}'",
+                did_you_mean(key, known) if known else "it takes no options",
+            )
     values: dict[str, object] = dict(options)
     if "annotations" in parameters:
         values["annotations"] = None if annotations is None else Path(annotations)

@@ -1,118 +1,248 @@
-"""The benchmark on disk: a folder of parquet and a card, which ``datasets.load_dataset`` reads as it is."""
+"""The benchmark folder: parquet tables and a card that ``datasets.load_dataset`` reads as it is."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parabench.data.benchmark import Benchmark
-from parabench.data.schema import FOILS, GALLERY, PAIRS, TABLES, image_order
+from parabench.data.schema import FOILS, PAIRS, REJECTED, TABLES
+from parabench.data.sentences import (
+    Row,
+    gallery_of_pairs,
+    gallery_table,
+    parse_gallery,
+    parse_others,
+    parse_pairs,
+    sentence_table,
+)
+from parabench.data.table_file import SUFFIXES, TableFile, read_table, read_utf8
 from parabench.errors import DataError
-from parabench.storage import atomic_path, write_text
+from parabench.storage import disk_errors
+
+_CARD = "README.md"
+_UNNAMED_SPLIT = "test"
 
 
-def write_release(benchmark: Benchmark, folder: Path, about: str = "") -> None:
-    """Write the four tables and a README card whose YAML names them as configurations, ``pairs`` first."""
-    split = "test"
-    for name in TABLES:
-        table: pa.Table = getattr(benchmark, name)
-        with atomic_path(folder / name / f"{split}.parquet") as part:
-            pq.write_table(table, part, compression="zstd")
-    configs = "\n".join(
-        f"- config_name: {name}\n{'  default: true' + chr(10) if name == 'pairs' else ''}  data_files:\n"
-        f"  - split: {split}\n    path: {name}/{split}.parquet"
-        for name in TABLES
-    )
-    card = (
-        f"---\npretty_name: {benchmark.name}\nlanguage:\n- en\ntask_categories:\n- text-to-image\n"
-        f"tags:\n- paraphrase\n- image-retrieval\nconfigs:\n{configs}\n---\n\n# {benchmark.name}\n\n"
-        f"{about or 'Captions, paraphrases and foils for paraphrased text-to-image retrieval.'}\n\n"
-        f"{benchmark.pairs.num_rows:,} pairs, {benchmark.gallery.num_rows:,} pictures, {benchmark.foils.num_rows:,} foils.\n"
-    )
-    write_text(folder / "README.md", card)
+def write_benchmark(
+    benchmark: Benchmark,
+    folder: Path,
+    card_extra: str = "",
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a benchmark as a folder: ``pairs/``, ``gallery/``, ``foils/``, ``rejected/`` and ``README.md``.
 
+    Tables without rows are left out.  A table has one file a split, in order of
+    first appearance; rows that name no split are in the file ``test``.  Pictures are not copied.  The
+    folder appears whole or not at all.
 
-def read_release(folder: Path) -> Benchmark:
-    """Read a benchmark folder.
-
-    Raises:
-        DataError: no ``pairs`` table, a column is missing or of another type, or an id is unknown or repeated.
-    """
-    tables = {}
-    for name, schema in TABLES.items():
-        files = sorted([*folder.glob(f"{name}/**/*.parquet"), *folder.glob(f"{name}.parquet"), *folder.glob(f"data/{name}*.parquet")])
-        if files:
-            tables[name] = _conform(files, schema)
-        elif name in ("pairs", "gallery"):
-            raise DataError(f"{folder} is not a benchmark: it has no {name}/*.parquet", "a folder written by parabench, or a CSV of pairs, is needed")
-    benchmark = Benchmark(
-        name=folder.resolve().name, **tables, image_roots=tuple(p for p in (folder / "images", folder) if p.is_dir()),
-        provenance=f"{folder} (benchmark folder, {tables['pairs'].num_rows:,} pairs, {tables['gallery'].num_rows:,} pictures)",
-    )  # fmt: skip
-    ids = benchmark.image_ids
-    order = image_order(ids)
-    if order != list(range(len(ids))):
-        benchmark = replace(benchmark, gallery=benchmark.gallery.take(order))
-    _check_ids(benchmark, folder)
-    return benchmark
-
-
-def read_hub(repository: str) -> Benchmark:
-    """Download a dataset repository from the Hub and read it.
+    Args:
+        benchmark: what to write.
+        folder: where; must not exist or be empty.
+        card_extra: Markdown that follows the generated text of the card.
+        metadata: YAML fields of the card (``license``, ``language``, ``pretty_name``, …).
+        overwrite: replace an earlier benchmark folder; never one that holds anything else.
 
     Raises:
-        DataError: it can't be had, or is not a benchmark.
+        DataError: there are no pairs, the folder is in use, or the metadata names ``configs``.
+        ParabenchError: the disk is full or read-only.
     """
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(repository, repo_type="dataset")
-    except Exception as error:  # the hub client raises a dozen kinds of its own
-        raise DataError(
-            f"dataset '{repository}' could not be had from the Hub: {' '.join(str(error).split())[:200]}",
-            "check the name (owner/name) and the network; `parabench datasets` lists the built-in sets",
-        ) from None
-    benchmark = read_release(Path(folder))
-    return replace(benchmark, name=repository.rpartition("/")[2], provenance=f"{repository} (Hub, {benchmark.provenance})")
-
-
-def _conform(files: list[Path], schema: pa.Schema) -> pa.Table:
-    try:
-        parts = []
-        for file in files:
-            table = pq.read_table(file)
-            missing = [f.name for f in schema if f.name not in table.column_names and not f.nullable]
-            if missing:
-                raise DataError(f"{file}: there is no column '{missing[0]}'")
-            columns = [
-                table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(table.num_rows, f.type) for f in schema
+    if metadata and "configs" in metadata:
+        raise DataError("the card's 'configs' follow from the tables", "leave 'configs' out of the metadata")
+    if not benchmark.pairs.num_rows:
+        raise DataError(f"dataset '{benchmark.name}' has no pairs to write")
+    folder = folder.expanduser().absolute()
+    _refuse_foreign(folder, overwrite)
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        try:
+            configs = [
+                config for name in TABLES if (config := _write_table(benchmark, name, part)) is not None
             ]
-            parts.append(pa.Table.from_arrays(columns, schema=schema))
-        whole = pa.concat_tables(parts)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{files[0]} does not fit the benchmark format: {error}") from None
-    for column in schema:
-        if not column.nullable and whole[column.name].null_count:
-            raise DataError(f"{files[0]}: {column.name} is empty in {whole[column.name].null_count} rows", "fill it in")
-    return whole
+            (part / _CARD).write_text(_card(benchmark, configs, card_extra, metadata or {}), encoding="utf-8")
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o777 & ~umask)
+            if folder.exists():
+                old = part.with_suffix(".old")
+                folder.rename(old)
+                part.rename(folder)
+                shutil.rmtree(old)
+            else:
+                part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return folder
 
 
-def _check_ids(benchmark: Benchmark, folder: Path) -> None:
-    for table, column, what in ((benchmark.gallery, "image_id", "gallery"), (benchmark.pairs, "pair_id", "pairs")):
-        values = table[column].to_pylist()
-        if len(set(values)) != len(values):
-            seen: set[str] = set()
-            twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]
-            raise DataError(f"{folder}, {what}: {column} '{twice}' stands twice", "remove one of the rows")
-    for schema, table in ((PAIRS, benchmark.pairs), (FOILS, benchmark.foils)):
-        for image_id in table["image_id"].to_pylist():
-            if image_id not in benchmark.position:
-                raise DataError(f"{folder}: image_id '{image_id}' is not in the gallery", "add it to the gallery table")
-        text = "paraphrase" if schema is PAIRS else "foil"
-        for column in ("caption", text):
-            if any(not value.strip() for value in table[column].to_pylist()):
-                raise DataError(f"{folder}: an empty {column}", "fill it in or remove the row")
-    assert benchmark.gallery.schema.names == GALLERY.names
+def read_release(folder: Path, name: str | None = None) -> Benchmark:
+    """Read a benchmark folder, with the same checks as any other file.
+
+    The card's ``configs`` say where the tables are; without a card, ``pairs/*.parquet`` and so on.
+
+    Raises:
+        DataError: the folder holds no pairs, or a row is not what it has to be (with file and row).
+    """
+    files = _table_files(folder)
+    if not files.get("pairs"):
+        raise DataError(f"{folder} is not a benchmark folder: it has no pairs/*.parquet", _own_files(folder))
+    images: list[Row] | None = None
+    if files.get("gallery"):
+        images = parse_gallery(_joined(folder, files["gallery"]))
+    known = None if images is None else {row["image_id"]: at for at, row in enumerate(images)}
+    pairs, foils = parse_pairs(_joined(folder, files["pairs"]), known, folder / "gallery")
+    if files.get("foils"):
+        foils += parse_others(_joined(folder, files["foils"]), "foil", known)
+    rejected: list[Row] = []
+    if files.get("rejected"):
+        rejected = parse_others(_joined(folder, files["rejected"]), "paraphrase", None)
+    images = images if images is not None else gallery_of_pairs([*pairs, *foils])
+    return Benchmark(
+        name=name or folder.resolve().name,
+        pairs=sentence_table(pairs, PAIRS),
+        gallery=gallery_table(images),
+        foils=sentence_table(foils, FOILS),
+        rejected=sentence_table(rejected, REJECTED),
+        image_roots=tuple(root for root in (folder / "images", folder) if root.is_dir()),
+        provenance=f"{folder} (local benchmark folder, {len(pairs)} pairs, {len(images)} pictures)",
+    )
+
+
+def _write_table(benchmark: Benchmark, name: str, folder: Path) -> dict[str, Any] | None:
+    table: pa.Table = getattr(benchmark, name).cast(TABLES[name])
+    if not table.num_rows:
+        return None
+    (folder / name).mkdir()
+    rows_of: dict[str, list[int]] = {}
+    for row, split in enumerate(table["split"].to_pylist()):
+        rows_of.setdefault(_split_name(split), []).append(row)
+    files: list[dict[str, str]] = []
+    for split, rows in rows_of.items():
+        relative = f"{name}/{split}.parquet"
+        pq.write_table(table.take(pa.array(rows, pa.int64())), folder / relative, compression="zstd")
+        files.append({"split": split, "path": relative})
+    config: dict[str, Any] = {"config_name": name, "data_files": files}
+    return {"config_name": name, "default": True, "data_files": files} if name == "pairs" else config
+
+
+def _split_name(split: str | None) -> str:
+    """A name that ``datasets`` accepts for a split; ``all`` means something else to it."""
+    name = re.sub(r"\W", "_", split or _UNNAMED_SPLIT, flags=re.ASCII)
+    return "all_" if name == "all" else name
+
+
+def _card(
+    benchmark: Benchmark, configs: list[dict[str, Any]], extra: str, metadata: Mapping[str, Any]
+) -> str:
+    import yaml
+
+    header = {
+        "pretty_name": benchmark.name,
+        "tags": ["paraphrase", "image-text-retrieval"],
+        **metadata,
+        "configs": configs,
+    }
+    counts = "\n".join(f"| `{name}` | {getattr(benchmark, name).num_rows:,} |" for name in TABLES)
+    parts = [
+        "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
+        f"# {benchmark.name}",
+        "Captions with paraphrases, and the gallery of pictures that they search.",
+        "| table | rows |\n|---|---:|\n" + counts,
+        'Load a table with `datasets.load_dataset(FOLDER, "pairs")`; evaluate a model on it with\n'
+        "`parabench evaluate --dataset FOLDER --model …`.",
+        extra.strip(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _refuse_foreign(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file", "choose another folder")
+    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if entries and not overwrite:
+        raise DataError(f"{folder} is not empty", "choose another folder, or overwrite the earlier benchmark")
+    foreign = sorted(entries - {_CARD, *TABLES})
+    if foreign:
+        raise DataError(
+            f"{folder} holds '{foreign[0]}', which is no part of a benchmark", "choose another folder"
+        )
+
+
+def _table_files(folder: Path) -> dict[str, list[Path]]:
+    """Table name → its files, from the card or from the folders' names."""
+    configs = _card_configs(folder)
+    files: dict[str, list[Path]] = {}
+    for config in configs:
+        name = config.get("config_name", "default")
+        if name not in TABLES and (config.get("default") or name == "default" or len(configs) == 1):
+            name = "pairs"
+        if name in TABLES and name not in files:
+            files[name] = [path for pattern in _patterns(config) for path in _matching(folder, pattern)]
+    for name in TABLES:
+        if not files.get(name):
+            files[name] = sorted((folder / name).glob("*.parquet"))
+    if not files["pairs"]:
+        files["pairs"] = sorted((folder / "data").glob("*.parquet"))
+    return {name: list(dict.fromkeys(paths)) for name, paths in files.items()}
+
+
+def _card_configs(folder: Path) -> list[dict[str, Any]]:
+    import yaml
+
+    card = folder / _CARD
+    match = re.match(r"---\r?\n(.*?)\r?\n---", read_utf8(card), re.DOTALL) if card.is_file() else None
+    if match is None:
+        return []
+    try:
+        header = yaml.safe_load(match[1])
+    except yaml.YAMLError as error:
+        raise DataError(
+            f"{card}: the YAML at the top is malformed: {error}", "repair it, or remove it"
+        ) from None
+    configs = header.get("configs") if isinstance(header, dict) else None
+    return [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []
+
+
+def _patterns(config: Mapping[str, Any]) -> list[str]:
+    given = config.get("data_files", [])
+    patterns: list[str] = []
+    for item in given if isinstance(given, list) else [given]:
+        path = item.get("path", []) if isinstance(item, dict) else item
+        patterns += [str(pattern) for pattern in (path if isinstance(path, list) else [path])]
+    return patterns
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    relative = PurePosixPath(pattern)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise DataError(
+            f"{folder / _CARD}: the data file '{pattern}' points outside the folder",
+            "use names relative to it",
+        )
+    found = sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise DataError(
+            f"{folder / _CARD} names the data file '{pattern}', which is not there",
+            "download the folder again",
+        )
+    return found
+
+
+def _joined(folder: Path, paths: list[Path]) -> TableFile:
+    return TableFile.joined(folder, [read_table(path) for path in paths])
+
+
+def _own_files(folder: Path) -> str:
+    own = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return f"name the file of pairs itself, e.g. {folder / own[0]}" if own else "check the path"

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from parabench.data import load
-from parabench.data.release import write_release
+from parabench.data.release import write_benchmark
 from parabench.data.scenes import HELD_OUT_WORDS, build_scenes, tables_of
 from parabench.data.scenes.scene import sample_scenes
 from parabench.errors import DataError
@@ -70,8 +70,8 @@ def test_a_changed_annotation_file_is_refused(shared, tmp_path):
 
 def test_a_release_is_what_load_dataset_reads(tmp_path):
     scenes = load("scenes", split="val")
-    write_release(scenes, tmp_path / "release")
+    write_benchmark(scenes, tmp_path / "release")
     assert load(tmp_path / "release").fingerprint == scenes.fingerprint
-    pairs = datasets.load_dataset(str(tmp_path / "release"))["test"]
+    pairs = datasets.load_dataset(str(tmp_path / "release"))["val"]
     assert pairs["paraphrase"][:] == scenes.pairs["paraphrase"].to_pylist()
-    assert len(datasets.load_dataset(str(tmp_path / "release"), "gallery")["test"]) == 200
+    assert len(datasets.load_dataset(str(tmp_path / "release"), "gallery")["val"]) == 200

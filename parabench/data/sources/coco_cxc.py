@@ -1,4 +1,4 @@
-"""``coco-cxc``: caption pairs that people rated as meaning the same (Crisscrossed Captions, Parekh et al. 2021)."""
+"""``coco-cxc``: caption pairs that people rated alike (Crisscrossed Captions, Parekh et al. 2021)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from parabench.data.benchmark import Benchmark
 from parabench.data.coco import CAPTIONS_AN_IMAGE, read_karpathy
 from parabench.data.own import gallery_table, sentence_table
 from parabench.data.schema import PAIRS
-from parabench.data.sources.files import find
+from parabench.data.sources.files import NotHereError, find
 from parabench.data.table_file import read_utf8
 from parabench.errors import DataError, UsageError
 
 _SOURCE = "https://github.com/google-research-datasets/Crisscrossed-Captions"
+_KARPATHY = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 
 
 def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Benchmark:
@@ -35,37 +36,91 @@ def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Ben
     except ValueError:
         threshold = -1.0
     if not 0 <= threshold <= 5:
-        raise UsageError(f"coco-cxc: min_rating={min_rating} is not a rating", "a number from 0 to 5, e.g. coco-cxc?min_rating=4.5")
+        raise UsageError(
+            f"coco-cxc: min_rating={min_rating} is not a rating",
+            "a number from 0 to 5, e.g. coco-cxc?min_rating=4.5",
+        )
     ratings = find(["cxc/sts_val.csv"], annotations, _SOURCE)
-    images = read_karpathy(find(["coco/coco_karpathy_val.json"], annotations, "the Karpathy split of COCO"))
-    ids = np.load(find(["coco/coco_karpathy_val_caption_ids.npy"], annotations, "the COCO val2014 annotations"), allow_pickle=False)
-    if len(ids) != CAPTIONS_AN_IMAGE * len(images):
-        raise DataError(f"{len(ids)} caption ids for {len(images)} pictures", f"{CAPTIONS_AN_IMAGE} a picture are expected")
-    place = {int(key): divmod(row, CAPTIONS_AN_IMAGE) for row, key in enumerate(ids.tolist())}
+    images, place = _captions(annotations)
     pairs: list[dict[str, Any]] = []
-    for row in csv.DictReader(io.StringIO(read_utf8(ratings))):
-        first_key, second_key, *_ = row.values()
-        rating = float(next(value for key, value in row.items() if "agg_score" in key or key == "rating"))
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_utf8(ratings), newline="")), 2):
+        try:
+            first_key, second_key, rating = row["caption1"], row["caption2"], float(row["agg_score"])
+        except (KeyError, TypeError, ValueError):
+            raise DataError(
+                f"{ratings}, line {number}: not caption1, caption2 and agg_score",
+                f"get the file from {_SOURCE}",
+            ) from None
         if rating < threshold:
             continue
         try:
             first, second = (int(str(key).rpartition(":")[2]) for key in (first_key, second_key))
             (image, caption), (other, paraphrase) = place[first], place[second]
         except (KeyError, ValueError):
-            raise DataError(f"{ratings}: caption {first_key} or {second_key} is not in the Karpathy val split") from None
-        pairs.append({
-            "pair_id": f"{first}-{second}", "image_id": images[image]["image_id"], "caption_id": str(first),
-            "caption": images[image]["captions"][caption][1], "paraphrase": images[other]["captions"][paraphrase][1],
-            "kind": "same-image" if image == other else "cross-image", "source": "cxc-sts-val", "generator": "human",
-            "scores": [("human", rating)],
-        })  # fmt: skip
+            raise DataError(
+                f"{ratings}, line {number}: {first_key} or {second_key} is not in the Karpathy val split",
+                "use the caption ids of the same split",
+            ) from None
+        pairs.append(
+            {
+                "pair_id": f"{first}-{second}",
+                "image_id": images[image]["image_id"],
+                "caption_id": str(first),
+                "caption": images[image]["captions"][caption][1],
+                "paraphrase": images[other]["captions"][paraphrase][1],
+                "kind": "same-image" if image == other else "cross-image",
+                "source": "cxc-sts-val",
+                "generator": "human",
+                "scores": [("human", rating)],
+            }
+        )
     pairs = list({pair["pair_id"]: pair for pair in pairs}.values())
-    gallery = gallery_table([
-        {"image_id": image["image_id"], "file_name": image["file_name"],
-         "captions": [text for _, text in image["captions"][:CAPTIONS_AN_IMAGE]]}
-        for image in images
-    ])  # fmt: skip
+    gallery = gallery_table(
+        [
+            {
+                "image_id": image["image_id"],
+                "file_name": image["file_name"],
+                "captions": [text for _, text in image["captions"][:CAPTIONS_AN_IMAGE]],
+            }
+            for image in images
+        ]
+    )
     return Benchmark(
-        name="coco-cxc", pairs=sentence_table(pairs, PAIRS), gallery=gallery,
-        provenance=f"coco-cxc (built-in, {len(pairs):,} pairs rated ≥ {threshold:g}; {gallery.num_rows:,} pictures)",
-    )  # fmt: skip
+        name="coco-cxc",
+        pairs=sentence_table(pairs, PAIRS),
+        gallery=gallery,
+        provenance=f"coco-cxc (built-in, {len(pairs):,} pairs rated ≥ {threshold:g}; "
+        f"{gallery.num_rows:,} pictures)",
+    )
+
+
+def _captions(annotations: Path | None) -> tuple[list[dict[str, Any]], dict[int, tuple[int, int]]]:
+    """The pictures of Karpathy val, and caption id → (picture, which of its first five captions)."""
+    try:
+        original = find(["coco/dataset_coco.json"], annotations, _KARPATHY)
+    except NotHereError:
+        return _short_form(annotations)
+    images = [image for image in read_karpathy(original) if image["split"] == "val"]
+    place = {
+        int(key): (row, column)
+        for row, image in enumerate(images)
+        for column, (key, _) in enumerate(image["captions"])
+        if key is not None
+    }
+    return images, place
+
+
+def _short_form(annotations: Path | None) -> tuple[list[dict[str, Any]], dict[int, tuple[int, int]]]:
+    """The same from the short form, whose caption ids are in a file of their own."""
+    images = read_karpathy(find(["coco/coco_karpathy_val.json"], annotations, _KARPATHY))
+    path = find(["coco/coco_karpathy_val_caption_ids.npy"], annotations, f"{_KARPATHY} (dataset_coco.json)")
+    try:
+        ids = np.load(path, allow_pickle=False).ravel().tolist()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a .npy file of caption ids: {error}", "get it again") from None
+    if len(ids) != CAPTIONS_AN_IMAGE * len(images):
+        raise DataError(
+            f"{path}: {len(ids)} caption ids for {len(images)} pictures",
+            f"{CAPTIONS_AN_IMAGE} a picture are expected",
+        )
+    return images, {int(key): divmod(row, CAPTIONS_AN_IMAGE) for row, key in enumerate(ids)}

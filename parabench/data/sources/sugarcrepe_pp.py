@@ -1,4 +1,4 @@
-"""``sugarcrepe-pp``: SugarCrepe++ (Dumpala et al. 2024): two captions that mean the same, and one that does not."""
+"""``sugarcrepe-pp`` (Dumpala et al. 2024): two captions that mean the same, and one that does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from parabench.data.benchmark import Benchmark
 from parabench.data.own import gallery_table, sentence_table
 from parabench.data.schema import FOILS, PAIRS
-from parabench.data.sources.files import find, read_json
+from parabench.data.sources.files import NotHereError, find, read_json
 from parabench.errors import DataError
 from parabench.storage import sha256_text
 
@@ -26,9 +26,10 @@ def load_sugarcrepe_pp(annotations: Path | None = None) -> Benchmark:
     for subset in SUBSETS:
         try:
             paths.append((subset, find([f"sugarcrepe_pp/{subset}.json"], annotations, _SOURCE)))
-        except DataError:
-            if subset == SUBSETS[0]:
-                raise
+        except NotHereError:
+            continue
+    if not paths:
+        find([f"sugarcrepe_pp/{SUBSETS[0]}.json"], annotations, _SOURCE)
     pairs: dict[str, dict[str, Any]] = {}
     foils: dict[str, dict[str, Any]] = {}
     captions: dict[str, list[str]] = {}
@@ -36,25 +37,44 @@ def load_sugarcrepe_pp(annotations: Path | None = None) -> Benchmark:
         raw = read_json(path)
         for number, row in enumerate(raw.values() if isinstance(raw, dict) else raw):
             try:
-                name, caption, paraphrase, foil = (row[key] for key in ("filename", "caption", "caption2", "negative_caption"))
+                name, caption, paraphrase, foil = (
+                    row[key] for key in ("filename", "caption", "caption2", "negative_caption")
+                )
             except (KeyError, TypeError):
-                raise DataError(f"{path}, entry {number}: lacks filename, caption, caption2 or negative_caption") from None
+                raise DataError(
+                    f"{path}, entry {number}: lacks filename, caption, caption2 or negative_caption"
+                ) from None
             image_id = str(int(Path(name).stem)) if Path(name).stem.isdigit() else name
             caption_id = sha256_text(f"{image_id}\0{caption}")[:16]
-            shared = {"image_id": image_id, "caption_id": caption_id, "caption": caption, "kind": subset,
-                      "source": "sugarcrepe-pp", "scores": []}  # fmt: skip
+            shared = {
+                "image_id": image_id,
+                "caption_id": caption_id,
+                "caption": caption,
+                "kind": subset,
+                "source": "sugarcrepe-pp",
+                "scores": [],
+            }
             pair_id = f"{caption_id}-{sha256_text(paraphrase)[:12]}"
             pairs.setdefault(pair_id, {**shared, "pair_id": pair_id, "paraphrase": paraphrase})
             foil_id = f"{caption_id}-foil-{sha256_text(foil)[:12]}"
             foils.setdefault(foil_id, {**shared, "pair_id": foil_id, "foil": foil})
             held = captions.setdefault(name, [])
             held += [text for text in dict.fromkeys((caption, paraphrase)) if text not in held]
-    gallery = gallery_table([
-        {"image_id": str(int(Path(name).stem)) if Path(name).stem.isdigit() else name, "file_name": name, "captions": own}
-        for name, own in captions.items()
-    ])  # fmt: skip
+    gallery = gallery_table(
+        [
+            {
+                "image_id": str(int(Path(name).stem)) if Path(name).stem.isdigit() else name,
+                "file_name": f"val2017/{name}",
+                "captions": own,
+            }
+            for name, own in captions.items()
+        ]
+    )
     return Benchmark(
-        name="sugarcrepe-pp", pairs=sentence_table(list(pairs.values()), PAIRS),
-        foils=sentence_table(list(foils.values()), FOILS), gallery=gallery,
-        provenance=f"sugarcrepe-pp (built-in, {len(pairs):,} pairs of {', '.join(s for s, _ in paths)}; {gallery.num_rows:,} pictures)",
-    )  # fmt: skip
+        name="sugarcrepe-pp",
+        pairs=sentence_table(list(pairs.values()), PAIRS),
+        foils=sentence_table(list(foils.values()), FOILS),
+        gallery=gallery,
+        provenance=f"sugarcrepe-pp (built-in, {len(pairs):,} pairs of "
+        f"{', '.join(subset for subset, _ in paths)}; {gallery.num_rows:,} pictures)",
+    )
