@@ -72,6 +72,11 @@ class GalleryIndex:
                 f"k={k} is larger than the gallery of {self.size} pictures" if k > 0 else f"k={k} is not positive",
                 f"choose k ≤ {self.size}",
             )
+        if own is None and len(queries) > 1:  # captions often serve as paraphrases of each other: search each once
+            distinct, inverse = np.unique(queries, axis=0, return_inverse=True)
+            if len(distinct) < len(queries):
+                once, once_scores = self.search(distinct, k)
+                return once[inverse.ravel()], once_scores[inverse.ravel()]
         positions = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
         deeper = min(k + (own is not None), self.size)
