@@ -1,0 +1,1 @@
+"""Quality checks of candidates: each answers keep, or drop with a reason, and records what it measured."""

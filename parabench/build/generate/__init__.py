@@ -1,0 +1,1 @@
+"""Where candidates come from: language models, people, rules, imports, behind one small interface."""
