@@ -18,8 +18,9 @@ class Measure(BaseModel):
 
     ``value`` is a mean over ``n`` items of ``clusters`` pictures; ``ci_low``/``ci_high`` bound it at 95 %
     (cluster bootstrap over pictures; absent with fewer than two clusters).  ``floor`` is the value for
-    unrelated captions; ``normalised`` = (value − floor) / (ceiling − floor), with a ceiling of 1 where
-    none was measured.
+    unrelated captions and ``ceiling`` for one text embedded twice; ``normalised`` = (value − floor) /
+    (ceiling − floor), with a ceiling of 1 where none was measured.  The ``…_ci`` are the (low, high) of
+    these three, from the same resamples.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,14 +32,60 @@ class Measure(BaseModel):
     floor: float | None = None
     ceiling: float | None = None
     normalised: float | None = None
+    floor_ci: tuple[float, float] | None = None
+    ceiling_ci: tuple[float, float] | None = None
+    normalised_ci: tuple[float, float] | None = None
     by_kind: dict[str, Measure] | None = None
 
 
+class Slice(BaseModel):
+    """The numbers of one part of the pairs.
+
+    ``by`` is what they are parted by (``kind``, ``caption length``, ``lexical distance``, ``category``,
+    ``source``) and ``level`` which part this is (``"8–10 words"``).  Slices stand in the order in which
+    they are to be shown.  A pair may be in several categories, and in no other two levels of one ``by``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    by: str
+    level: str
+    metrics: dict[str, Measure]
+
+
+class Curve(BaseModel):
+    """One metric along an axis, point by point; every list has the length of ``x``.
+
+    ``name`` is ``"depth"`` (AO@x along the depth) or ``"gallery size"``; ``metric`` is what is drawn and
+    ``x_label`` what ``x`` counts.  ``ci_low`` and ``ci_high`` are pointwise; ``floor`` and ``ceiling``
+    are empty where they were not measured.  Points past ``n_images`` of a gallery-size curve contain
+    distractors.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    metric: str
+    x_label: str
+    x: list[float]
+    values: list[float]
+    ci_low: list[float] = Field(default_factory=list)
+    ci_high: list[float] = Field(default_factory=list)
+    floor: list[float] = Field(default_factory=list)
+    floor_low: list[float] = Field(default_factory=list)
+    floor_high: list[float] = Field(default_factory=list)
+    ceiling: list[float] = Field(default_factory=list)
+    ceiling_low: list[float] = Field(default_factory=list)
+    ceiling_high: list[float] = Field(default_factory=list)
+    n: int
+    clusters: int
+
+
 class TaskResult(BaseModel):
-    """The numbers of one task, by metric name."""
+    """The numbers of one task, by metric name, with the slices and curves it has."""
 
     model_config = ConfigDict(extra="forbid")
     metrics: dict[str, Measure] = Field(default_factory=dict)
+    slices: list[Slice] = Field(default_factory=list)
+    curves: list[Curve] = Field(default_factory=list)
     details: dict[str, Any] = Field(default_factory=dict)
 
 
