@@ -1,0 +1,123 @@
+"""The tables of a run: its numbers side by side, and every number of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parabench.evaluate.comparison import Comparison
+from parabench.evaluate.result import Measure, Result
+from parabench.report.numbers import count, interval, measured, number, p_value
+from parabench.report.table import Table
+
+COLUMNS = (
+    ("AO@10", "paraphrase", "AO@10"),
+    ("floor", "paraphrase", "AO@10"),
+    ("JS@10", "paraphrase", "JS@10"),
+    ("R@1", "retrieval", "R@1"),
+    ("R@10", "retrieval", "R@10"),
+    ("R@10 para.", "retrieval", "R@10 paraphrase"),
+    ("flip@10", "paraphrase", "flip@10"),
+    ("foil-gap", "paraphrase", "foil-gap(AO@10)"),
+    ("foil-AUC", "paraphrase", "foil-AUC(AO@10)"),
+)
+"""Heading, task and metric of each column; a column that no run has is left out."""
+
+
+def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
+    """Heading → one cell a run.  The first column falls back to the first metric where AO@10 was not asked for."""
+    columns: list[tuple[str, list[str]]] = []
+    for heading, task, name in COLUMNS:
+        cells = []
+        for result in results:
+            measure = result.tasks[task].metrics.get(name) if task in result.tasks else None
+            if heading == "floor":
+                cells.append(number(measure.floor) if measure is not None and measure.floor is not None else "")
+            else:
+                cells.append(measured(measure))
+        if any(cells):
+            columns.append((heading, cells))
+    if not any(heading == "AO@10" for heading, _ in columns):
+        first = next(iter(results[0].tasks["paraphrase"].metrics))
+        columns.insert(0, (first, [measured(result.tasks["paraphrase"].metrics.get(first)) for result in results]))
+    return columns
+
+
+def overview_table(results: Sequence[Result], names: Sequence[str]) -> Table:
+    """One row a run, the numbers that are looked at first."""
+    columns = table_columns(results)
+    return Table(
+        "overview", "Overview, with 95 % intervals", ("model", *(heading for heading, _ in columns)),
+        tuple((name, *(cells[row] for _, cells in columns)) for row, name in enumerate(names)),
+    )  # fmt: skip
+
+
+def task_tables(results: Sequence[Result], names: Sequence[str]) -> list[Table]:
+    """Every number of every task, a table a task."""
+    tasks = dict.fromkeys(task for result in results for task in result.tasks)
+    tables = []
+    for task in tasks:
+        held = [(name, result.tasks[task]) for name, result in zip(names, results, strict=True) if task in result.tasks]
+        metrics = dict.fromkeys(metric for _, entry in held for metric in entry.metrics)
+        rows = [(metric, name, entry.metrics[metric]) for metric in metrics for name, entry in held if metric in entry.metrics]
+        if rows:
+            tables.append(_measures(f"task-{task}", f"Task {task}", rows, several=len(results) > 1))
+    return tables
+
+
+def both_hit_tables(results: Sequence[Result], names: Sequence[str]) -> list[Table]:
+    """Which of the two wordings finds the right picture, and how alike the results are in each case."""
+    cells: dict[str, list[tuple[str, ...]]] = {}
+    similarity = ""
+    for name, result in zip(names, results, strict=True):
+        details = result.tasks["paraphrase"].details.get("both_hit", {})
+        similarity = str(details.get("similarity", similarity))
+        for depth, table in details.items():
+            if isinstance(table, dict):
+                cells.setdefault(depth, []).extend((name, str(cell).replace("_", " "), *_both_hit_cell(held)) for cell, held in table.items())
+    return [
+        Table(f"both-hit-{depth.replace('@', '')}", f"Who finds the right picture within {depth.removeprefix('R@')}",
+              ("model", "found by", "pairs", "share", similarity), tuple(rows), n_text_columns=2)
+        for depth, rows in cells.items()
+    ]  # fmt: skip
+
+
+def _both_hit_cell(held: object) -> tuple[str, str, str]:
+    if not isinstance(held, dict):
+        return "", "", ""
+    n, share, similarity = (held.get(key) for key in ("n", "share", "similarity"))
+    return count(int(n)) if n is not None else "", number(share), number(similarity)
+
+
+def contrast_table(comparison: Comparison, names: dict[str, str]) -> Table:
+    """Every paired difference of a comparison."""
+    return Table(
+        "differences", f"Paired differences from {names[comparison.runs[0].label]}: {count(comparison.n_pairs)} pairs of {count(comparison.clusters)} pictures",
+        ("metric", "model", "value", "reference", "difference", "95 %", "p", "p (Holm)", "detectable"),
+        tuple(
+            (c.metric, names[c.run], number(c.value), number(c.reference_value), signed(c.difference), interval(c.ci_low, c.ci_high),
+             p_value(c.p), p_value(c.p_holm), number(c.minimum_detectable))
+            for c in comparison.contrasts
+        ), n_text_columns=2,
+    )  # fmt: skip
+
+
+def signed(value: float) -> str:
+    """``+.033``, ``-.012``."""
+    return number(value) if value < 0 else f"+{number(value)}"
+
+
+def _measures(name: str, caption: str, rows: Sequence[tuple[str, str, Measure]], *, several: bool) -> Table:
+    optional = [(heading, field) for heading, field in (("floor", "floor"), ("ceiling", "ceiling"), ("normalised", "normalised"))
+                if any(getattr(measure, field) is not None for _, _, measure in rows)]  # fmt: skip
+    return Table(
+        name, caption, ("metric", *(("model",) if several else ()), "value", "95 %", *(heading for heading, _ in optional), "n", "pictures"),
+        tuple(
+            (metric, *((model,) if several else ()), _value(metric, m.value), interval(m.ci_low, m.ci_high),
+             *(number(getattr(m, field)) for _, field in optional), count(m.n), count(m.clusters))
+            for metric, model, m in rows
+        ), n_text_columns=2 if several else 1,
+    )  # fmt: skip
+
+
+def _value(metric: str, value: float) -> str:
+    return f"{value:g}" if metric.startswith("MedR") else number(value)
