@@ -16,14 +16,14 @@ _LOOKED_AT = 400
 """Pairs of equal score among which the one with the most changed words is sought."""
 
 
-def most_unstable(run: Run, metric: str, n: int = 3) -> list[int]:
+def most_unstable(run: Run, metric: str, n: int = 4) -> list[int]:
     """Rows with the lowest score, of different pictures; among equals those whose caption finds its picture."""
     pairs = run.pairs
     missed = (pairs["caption_rank"] > SHOWN).to_numpy()
     return _distinct(pairs, np.lexsort((pairs["caption_rank"].to_numpy(), missed, pairs[metric].to_numpy())), n)
 
 
-def most_stable(run: Run, metric: str, n: int = 3) -> list[int]:
+def most_stable(run: Run, metric: str, n: int = 4) -> list[int]:
     """Rows with the highest score, of different pictures; among equals those with the most changed words.
 
     Pairs that differ in case and punctuation alone are passed over where others are left: they teach nothing.

@@ -27,7 +27,7 @@ def short_names(specs: Sequence[str], longest: int = LONGEST) -> list[str]:
 def _short(spec: str) -> str:
     backend, colon, rest = spec.partition(":")
     if not colon or "/" not in rest or backend == "openclip":
-        return spec
+        return spec.removesuffix(":") or spec
     parts = [part for part in PurePosixPath(rest).parts if part != "/"]
     wanted = parts[-2:] if parts[-1].lower() in _NAMELESS else parts[-1:]
     return "/".join(wanted)

@@ -13,7 +13,8 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if abs(value) > 1:
         return f"{value:,.2f}"
-    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-.0") else text
 
 
 def interval(low: float | None, high: float | None) -> str:

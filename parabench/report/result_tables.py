@@ -23,22 +23,39 @@ COLUMNS = (
 """Heading, task and metric of each column; a column that no run has is left out."""
 
 
+def measure_of(result: Result, task: str, metric: str) -> Measure | None:
+    """A number of a run, or ``None`` where the task did not run or has no such metric."""
+    return result.tasks[task].metrics.get(metric) if task in result.tasks else None
+
+
+def lead_metric(results: Sequence[Result]) -> str | None:
+    """The similarity metric that stands for stability: the first of the first run; ``None`` where a run has no pairs."""
+    if not all("paraphrase" in result.tasks for result in results):
+        return None
+    name = next(iter(results[0].tasks["paraphrase"].metrics))
+    return name if all(name in result.tasks["paraphrase"].metrics for result in results) else None
+
+
 def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     """Heading → one cell a run.  The first column falls back to the first metric where AO@10 was not asked for."""
     columns: list[tuple[str, list[str]]] = []
     for heading, task, name in COLUMNS:
         cells = []
         for result in results:
-            measure = result.tasks[task].metrics.get(name) if task in result.tasks else None
+            measure = measure_of(result, task, name)
             if heading == "floor":
                 cells.append(number(measure.floor) if measure is not None and measure.floor is not None else "")
             else:
                 cells.append(measured(measure))
         if any(cells):
             columns.append((heading, cells))
-    if not any(heading == "AO@10" for heading, _ in columns):
-        first = next(iter(results[0].tasks["paraphrase"].metrics))
-        columns.insert(0, (first, [measured(result.tasks["paraphrase"].metrics.get(first)) for result in results]))
+    lead = lead_metric(results)
+    if lead is not None and not any(heading == "AO@10" for heading, _ in columns):
+        columns.insert(0, (lead, [measured(measure_of(result, "paraphrase", lead)) for result in results]))
+    for task in dict.fromkeys(task for result in results for task in result.tasks if task not in ("paraphrase", "retrieval")):
+        first = next((name for result in results if task in result.tasks for name in result.tasks[task].metrics), None)
+        if first is not None:
+            columns.append((f"{task}: {first}", [measured(measure_of(result, task, first)) for result in results]))
     return columns
 
 
@@ -69,11 +86,14 @@ def both_hit_tables(results: Sequence[Result], names: Sequence[str]) -> list[Tab
     cells: dict[str, list[tuple[str, ...]]] = {}
     similarity = ""
     for name, result in zip(names, results, strict=True):
-        details = result.tasks["paraphrase"].details.get("both_hit", {})
+        details = result.tasks["paraphrase"].details.get("both_hit", {}) if "paraphrase" in result.tasks else {}
         similarity = str(details.get("similarity", similarity))
         for depth, table in details.items():
-            if isinstance(table, dict):
-                cells.setdefault(depth, []).extend((name, str(cell).replace("_", " "), *_both_hit_cell(held)) for cell, held in table.items())
+            if depth != "similarity":
+                cells.setdefault(depth, []).extend(
+                    (name, cell.replace("_", " "), count(held["n"]), number(held["share"]), number(held["similarity"]))
+                    for cell, held in table.items()
+                )
     return [
         Table(f"both-hit-{depth.replace('@', '')}", f"Who finds the right picture within {depth.removeprefix('R@')}",
               ("model", "found by", "pairs", "share", similarity), tuple(rows), n_text_columns=2)
@@ -81,11 +101,17 @@ def both_hit_tables(results: Sequence[Result], names: Sequence[str]) -> list[Tab
     ]  # fmt: skip
 
 
-def _both_hit_cell(held: object) -> tuple[str, str, str]:
-    if not isinstance(held, dict):
-        return "", "", ""
-    n, share, similarity = (held.get(key) for key in ("n", "share", "similarity"))
-    return count(int(n)) if n is not None else "", number(share), number(similarity)
+def task_notes(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """What tasks say about themselves: what they skipped and why, what a number is not."""
+    notes = []
+    for name, result in zip(names, results, strict=True):
+        for task, entry in result.tasks.items():
+            for key, held in entry.details.items():
+                if key in ("note", "no_order") and isinstance(held, str):
+                    notes.append(f"{name}, {task}: {held}")
+                elif key == "skipped" and isinstance(held, dict):
+                    notes += [f"{name}, {task}: {what} was skipped: {why}" for what, why in held.items()]
+    return notes
 
 
 def contrast_table(comparison: Comparison, names: dict[str, str]) -> Table:

@@ -25,18 +25,18 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 2, 3, 2)))
 """Series differ by colour, marker and dash, so that they can be told apart in grey print."""
 
-_VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", PAPER: "--paper"} | {
+_VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", PAPER: "--card"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES)
 }
 _RC = {
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10, "axes.labelsize": 10,
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5, "axes.labelsize": 9.5,
     "axes.edgecolor": SOFT, "axes.labelcolor": INK, "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": LINE, "grid.linewidth": 0.6, "text.color": INK,
     "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.labelsize": 9, "ytick.labelsize": 9,
     "legend.frameon": False, "legend.fontsize": 9, "legend.handlelength": 2.6, "figure.facecolor": PAPER, "axes.facecolor": PAPER,
     "svg.fonttype": "none", "svg.hashsalt": "parabench", "text.parse_math": False, "lines.linewidth": 1.8,
 }  # fmt: skip
-WIDTH, HEIGHT = 5.4, 3.9
+WIDTH, HEIGHT = 4.7, 3.5
 """Inches.  Text of 9–10 points stays readable when a page of 400 px shrinks the figure to fit."""
 
 

@@ -54,7 +54,8 @@ def place_labels(
             near = (min(max(px, left), right), min(max(py, bottom), top))
             line = inverse.transform([(px, py), near])
             axes.plot(line[:, 0], line[:, 1], color="#5b6476", linewidth=0.7, zorder=1)
-        axes.text(*inverse.transform(middle), name, fontsize=9, ha="center", va="center", zorder=5)
+        x_middle, y_middle = inverse.transform(middle)
+        axes.text(x_middle, y_middle, name, fontsize=9, ha="center", va="center", zorder=5)
         taken.append(best[2])
         placed.append(best[2])
     return placed

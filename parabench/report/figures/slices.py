@@ -56,7 +56,7 @@ def _figure(by: str, levels: dict[str, dict[int, Measure]], names: Sequence[str]
             axes.axvline(overall[0], color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label=f"all pairs {number(overall[0])}")
         drawing.legend(loc="outside upper left", ncols=2)
         axes.set_yticks(range(len(shown)), [f"{_clip(level)}  (n = {count(next(iter(levels[level].values())).n)})" for level in shown])
-        axes.set(ylim=(len(shown) - 0.5, -0.5), xlim=(0, 1), xlabel=metric)
+        axes.set(ylim=(len(shown) - 0.5, -0.5), xlim=(-0.03, 1.03), xlabel=metric)
         axes.grid(visible=False, axis="y")
         unit_ticks(axes, "x")
         table = Table(stem, f"{metric} by {by}", (by, "model", metric, "95 %", "n", "pictures"), tuple(
@@ -78,6 +78,6 @@ def _description(levels: dict[str, dict[int, Measure]], names: Sequence[str], me
     return f"{metric} by {by}, with 95 % intervals. " + " ".join(sentences)
 
 
-def _clip(text: str, longest: int = 26) -> str:
+def _clip(text: str, longest: int = 22) -> str:
     text = "".join(char if char.isprintable() else " " for char in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"

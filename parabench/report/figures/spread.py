@@ -31,7 +31,7 @@ def spread_figure(values: Sequence[Values], names: Sequence[str], metric: str, f
         tuple((name, *(number(q) for q in quantile), percent(float((run == 0).mean())), percent(float((run == 1).mean())))
               for name, run, quantile in zip(names, values, quantiles, strict=True)),
     )  # fmt: skip
-    with canvas(height=3.4) as (drawing, axes):
+    with canvas(height=3.5) as (drawing, axes):
         if len(values) == 1:
             (run,) = values
             heights, edges = np.histogram(run, bins=20, range=(0, 1))
@@ -52,7 +52,7 @@ def spread_figure(values: Sequence[Values], names: Sequence[str], metric: str, f
         unit_ticks(axes, "x")
         drawing.legend(loc="outside upper left", ncols=2)
         description = " ".join(
-            f"{name}: half of the pairs lie below {number(float(q[2]))}, a quarter below {number(float(q[1]))}, a quarter above {number(float(q[3]))}."
+            f"{name}: median {number(float(q[2]))}, middle half of the pairs {number(float(q[1]))} to {number(float(q[3]))}."
             for name, q in zip(names, quantiles, strict=True)
         )
         return finish(drawing, "spread", title, description, table)
@@ -64,7 +64,7 @@ def agreement_figure(a: Values, b: Values, names: tuple[str, str], metric: str, 
     cells, edges, _ = np.histogram2d(a, b, bins=bins, range=((0, 1), (0, 1)))
     centre = (edges[:-1] + edges[1:]) / 2
     column, row = np.nonzero(cells)
-    with canvas(width=4.6, height=4.4) as (drawing, axes):
+    with canvas(height=4.4) as (drawing, axes):
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         axes.scatter(centre[column], centre[row], s=300 * cells[column, row] / cells.max() + 2, marker="h", color=SERIES[0], linewidth=0, zorder=2)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"{metric}: {names[0]}", ylabel=f"{metric}: {names[1]}", aspect="equal")

@@ -23,11 +23,11 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
     dots = [
         (name, result.tasks["retrieval"].metrics[ACCURACY], result.tasks["paraphrase"].metrics[metric], place)
         for place, (result, name) in enumerate(zip(results, names, strict=True))
-        if ACCURACY in result.tasks["retrieval"].metrics
+        if "retrieval" in result.tasks and ACCURACY in result.tasks["retrieval"].metrics
     ]
     if not dots:
         return None
-    chance = float(results[0].tasks["retrieval"].details["chance"][ACCURACY])
+    chance = float(results[dots[0][3]].tasks["retrieval"].details["chance"][ACCURACY])
     with canvas() as (drawing, axes):
         x, y, labels = [dot[1].value for dot in dots], [dot[2].value for dot in dots], [dot[0] for dot in dots]
         bars = []
@@ -50,9 +50,10 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
             unit_ticks(axes, which)
         place_labels(drawing, axes, x, y, labels, np.array(bars))
         best = max(dots, key=lambda dot: dot[1].value)
+        most = " finds the right picture most often" if len(dots) > 1 else ""
         description = (
             f"One dot a model, {ACCURACY} across and {metric} up, with 95 % intervals; the band at the left is recall at chance "
-            f"({number(chance)}). {best[0]} finds the right picture most often: {ACCURACY} {measured(best[1])}, {metric} {measured(best[2])}."
+            f"({number(chance)}). {best[0]}{most}: {ACCURACY} {measured(best[1])}, {metric} {measured(best[2])}."
         )
         table = Table(
             "stability", f"Stability ({metric}) and accuracy ({ACCURACY})",
