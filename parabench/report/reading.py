@@ -120,7 +120,7 @@ def _verdict(contrast: Contrast, name: str, reference: str) -> str:
     metric, p = contrast.metric, contrast.p_holm if contrast.p_holm is not None else contrast.p
     what = "better at finding the right picture" if metric.startswith("R@") else "more stable" if _is_similarity(metric) else f"higher on {metric}"
     bounds = interval(contrast.ci_low, contrast.ci_high)
-    numbers = f"{metric} {number(contrast.value)} against {number(contrast.reference_value)}, difference {number(contrast.difference)}{' ' + bounds if bounds else ''}, p = {p_value(p)}".replace("p = <", "p <")
+    numbers = f"{metric} {number(contrast.value)} against {number(contrast.reference_value)}, difference {number(contrast.difference)}{' ' + bounds if bounds else ''}, p = {p_value(p)}".replace("p = <", "p <").replace("p = ", "p\u00a0=\u00a0")
     if contrast.ci_low is None or contrast.ci_high is None or p is None:
         return f"{name} and {reference}: too few pictures to say who wins ({numbers})."
     if p < 0.05 and contrast.ci_low * contrast.ci_high > 0:

@@ -61,7 +61,7 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
             tuple((name, number(a.value), interval(a.ci_low, a.ci_high), number(s.value), interval(s.ci_low, s.ci_high), number(s.floor))
                   for name, a, s, _ in dots),
         )  # fmt: skip
-        return finish(drawing, "stability", "Stable, and right?", description, table)
+        return finish(drawing, "stability", f"{metric} against {ACCURACY}", description, table)
 
 
 def difference_figure(rows: Sequence[tuple[str, str, float, float | None, float | None]], reference: str) -> Figure:
@@ -80,7 +80,7 @@ def difference_figure(rows: Sequence[tuple[str, str, float, float | None, float 
         axes.axvline(0, color=SOFT, linewidth=1.2)
         axes.set_yticks(range(len(metrics)), metrics)
         axes.set_ylim(len(metrics) - 0.5, -0.5)
-        axes.set_xlabel(f"difference from {reference} (right of the line: higher)")
+        axes.set_xlabel(f"difference from {reference}")
         axes.grid(visible=False, axis="y")
         unit_ticks(axes, "x")
         if len(runs) > 1:
