@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from parabench.data import Benchmark, load
     from parabench.encoders import load_encoder
     from parabench.errors import ParabenchError
-    from parabench.evaluate import Run, evaluate
+    from parabench.evaluate import Run, compare, evaluate
     from parabench.metrics import RankSimilarity
 
 _PUBLIC = {
     "evaluate": "parabench.evaluate",
+    "compare": "parabench.evaluate",
     "Run": "parabench.evaluate",
     "load": "parabench.data",
     "Benchmark": "parabench.data",
@@ -32,7 +33,7 @@ _PUBLIC = {
     "ParabenchError": "parabench.errors",
 }
 
-__all__ = ["Benchmark", "ParabenchError", "RankSimilarity", "Run", "__version__", "evaluate", "load", "load_encoder"]
+__all__ = ["Benchmark", "ParabenchError", "RankSimilarity", "Run", "__version__", "compare", "evaluate", "load", "load_encoder"]
 
 
 def __getattr__(name: str) -> Any:

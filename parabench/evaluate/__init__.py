@@ -4,12 +4,27 @@ import sys
 import types
 from typing import Any
 
+from parabench.evaluate.compare import compare
+from parabench.evaluate.comparison import Comparison, Contrast
 from parabench.evaluate.evaluate import evaluate, rescore, slug
 from parabench.evaluate.paraphrase import DEFAULT_METRICS
-from parabench.evaluate.result import Measure, Result
+from parabench.evaluate.result import Curve, Measure, Result, Slice
 from parabench.evaluate.run import Run
 
-__all__ = ["DEFAULT_METRICS", "Measure", "Result", "Run", "evaluate", "rescore", "slug"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "Comparison",
+    "Contrast",
+    "Curve",
+    "Measure",
+    "Result",
+    "Run",
+    "Slice",
+    "compare",
+    "evaluate",
+    "rescore",
+    "slug",
+]
 
 
 class _CallablePackage(types.ModuleType):

@@ -12,7 +12,8 @@ from parabench.data import Benchmark, ImageStore
 from parabench.encoders.protocol import Encoder, FloatMatrix, Traits
 from parabench.errors import DataError
 from parabench.retrieval.embed import Embedder, unit
-from parabench.retrieval.rankings import Queries, Rankings, hash_queries
+from parabench.retrieval.queries import Queries, hash_queries
+from parabench.retrieval.rankings import Rankings
 from parabench.retrieval.search import GalleryIndex
 
 

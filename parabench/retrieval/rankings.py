@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from parabench.data import Benchmark
 from parabench.errors import DataError
-from parabench.storage import atomic_path, sha256_text
+from parabench.retrieval.queries import Role
+from parabench.storage import atomic_path
 
-Role = Literal["caption", "paraphrase", "foil"]
-
-
-@dataclass(frozen=True)
-class Queries:
-    """The texts that are asked, one row a query: each caption once, each paraphrase, each foil.
-
-    Attributes:
-        query_id: caption id, pair id, or foil id; unique within a role.
-        role: what the text is.
-        caption_id: the caption it is, or rewrites.
-        image_id: the picture that the caption describes.
-        kind: the paraphrase's or foil's kind (``""`` for captions).
-        text: the query itself.
-    """
-
-    query_id: tuple[str, ...]
-    role: tuple[str, ...]
-    caption_id: tuple[str, ...]
-    image_id: tuple[str, ...]
-    kind: tuple[str, ...]
-    text: tuple[str, ...]
-
-    @classmethod
-    def of(cls, benchmark: Benchmark) -> Queries:
-        """The queries of a benchmark: captions in order of first use, then paraphrases, then foils of those captions."""
-        pairs, foils = benchmark.pairs, benchmark.foils
-        rows: list[tuple[str, str, str, str, str, str]] = []
-        captions: dict[str, tuple[str, str]] = {}
-        for caption_id, image_id, caption in zip(*(pairs[c].to_pylist() for c in ("caption_id", "image_id", "caption")),
-                                                 strict=True):  # fmt: skip
-            if captions.setdefault(caption_id, (image_id, caption)) != (image_id, caption):
-                raise DataError(
-                    f"dataset '{benchmark.name}': caption_id '{caption_id}' names two different captions or pictures",
-                    "give each caption its own id, or leave the column out",
-                )
-        rows += [(key, "caption", key, image_id, "", text) for key, (image_id, text) in captions.items()]
-        for pair_id, caption_id, image_id, kind, text in zip(
-            *(pairs[c].to_pylist() for c in ("pair_id", "caption_id", "image_id", "kind", "paraphrase")), strict=True
-        ):
-            rows.append((pair_id, "paraphrase", caption_id, image_id, kind or "", text))
-        for number, (pair_id, caption_id, image_id, kind, text) in enumerate(
-            zip(*(foils[c].to_pylist() for c in ("pair_id", "caption_id", "image_id", "kind", "foil")), strict=True)
-        ):
-            if caption_id in captions:
-                rows.append((pair_id or f"foil-{number}", "foil", caption_id, image_id, kind or "", text))
-        return cls(*(tuple(column) for column in zip(*rows, strict=True))) if rows else cls((), (), (), (), (), ())
-
-    def __len__(self) -> int:
-        return len(self.text)
+_POSITIONS = "positions@"
 
 
 @dataclass(frozen=True)
@@ -82,6 +33,13 @@ class Rankings:
         gallery: image ids in gallery order.
         caption_rank: image id → 1-based rank of the best of its own captions among all captions asked
             (image → text search); empty for encoders without an image tower.
+        source: where each query's sentence comes from (``""`` where the set does not say).
+        words: ``(n,)`` int32 number of words of the caption that each query is or rewrites.
+        distance: ``(n,)`` float64 lexical distance of each query and its caption (0 for captions).
+        labels: image id → the categories that the gallery gives it.
+        smaller: gallery size → ``(n, k)`` int32 positions of the top k of a gallery of that size, −1 in
+            rows that were not asked; see :mod:`parabench.retrieval.gallery_sizes`.
+        duplicates: groups of image ids that show the same picture.
     """
 
     query_id: tuple[str, ...]
@@ -95,6 +53,12 @@ class Rankings:
     target_rank: NDArray[np.int64]
     gallery: tuple[str, ...]
     caption_rank: dict[str, int]
+    source: tuple[str, ...] = ()
+    words: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    distance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    smaller: dict[int, NDArray[np.int32]] = field(default_factory=dict)
+    duplicates: tuple[tuple[str, ...], ...] = ()
 
     @property
     def depth(self) -> int:
@@ -110,6 +74,24 @@ class Rankings:
         """For each row, the row of the caption it is or rewrites ``(n,)``."""
         row_of = {self.caption_id[row]: row for row in self.rows("caption").tolist()}
         return np.array([row_of[caption_id] for caption_id in self.caption_id], np.int64)
+
+    def select(self, rows: Sequence[int]) -> Rankings:
+        """These rows in this order; ``caption_rank`` is dropped, because it is a rank among all captions."""
+        at = np.asarray(rows, np.int64)
+
+        def of(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(column[row] for row in at.tolist()) if column else ()
+
+        def part(array: NDArray[Any]) -> NDArray[Any]:
+            return array[at] if len(array) else array
+
+        return Rankings(
+            query_id=of(self.query_id), role=of(self.role), caption_id=of(self.caption_id), image_id=of(self.image_id),
+            kind=of(self.kind), query_sha256=of(self.query_sha256), top=self.top[at], scores=self.scores[at],
+            target_rank=self.target_rank[at], gallery=self.gallery, caption_rank={}, source=of(self.source),
+            words=part(self.words), distance=part(self.distance), labels=self.labels,
+            smaller={size: top[at] for size, top in self.smaller.items()}, duplicates=self.duplicates,
+        )  # fmt: skip
 
     def write(self, path: Path) -> None:
         """Write ``rankings.parquet`` atomically."""
@@ -129,10 +111,17 @@ class Rankings:
                     offsets, pa.DictionaryArray.from_arrays(pa.array(self.top.ravel()), ids)
                 ),
                 "scores": pa.ListArray.from_arrays(offsets, pa.array(self.scores.ravel())),
+                **self._described(),
             }
         )
+        group = {image_id: number for number, own in enumerate(self.duplicates) for image_id in own}
         images = pa.table(
-            {"image_id": ids, "caption_rank": pa.array([self.caption_rank.get(key) for key in self.gallery], pa.int64())}
+            {
+                "image_id": ids,
+                "caption_rank": pa.array([self.caption_rank.get(key) for key in self.gallery], pa.int64()),
+                "labels": pa.array([self.labels.get(key) for key in self.gallery], pa.list_(pa.string())),
+                "duplicate_group": pa.array([group.get(key) for key in self.gallery], pa.int64()),
+            }
         )
         sink = pa.BufferOutputStream()
         pq.write_table(images, sink, compression="zstd")
@@ -140,6 +129,19 @@ class Rankings:
         table = table.replace_schema_metadata({b"parabench.gallery": sink.getvalue().to_pybytes().hex().encode()})
         with atomic_path(path) as part:
             pq.write_table(table, part, compression="zstd", use_dictionary=["role", "kind", "image_ids.list.element"])
+
+    def _described(self) -> dict[str, Any]:
+        """The columns that slices and gallery-size curves are made of."""
+        columns: dict[str, Any] = {"source": pa.array(self.source, pa.string())} if self.source else {}
+        if len(self.words):
+            columns |= {"words": pa.array(self.words), "lexical_distance": pa.array(self.distance)}
+        for size, top in self.smaller.items():
+            asked = top[:, 0] >= 0
+            offsets = np.concatenate([[0], np.cumsum(asked * top.shape[1])]).astype(np.int32)
+            columns[f"{_POSITIONS}{size}"] = pa.ListArray.from_arrays(
+                pa.array(offsets), pa.array(top[asked].ravel()), mask=pa.array(~asked)
+            )
+        return columns
 
     @classmethod
     def read(cls, path: Path) -> Rankings:
@@ -169,9 +171,34 @@ class Rankings:
                 for image_id, rank in zip(gallery, images["caption_rank"].to_pylist(), strict=True)
                 if rank is not None
             },
+            **_read_described(table, images, gallery),
         )
 
 
-def hash_queries(texts: Sequence[str]) -> tuple[str, ...]:
-    """SHA-256 of every query's exact text."""
-    return tuple(sha256_text(text) for text in texts)
+def _read_described(table: pa.Table, images: pa.Table, gallery: Sequence[str]) -> dict[str, Any]:
+    """What :meth:`Rankings._described` wrote; files of other writers may lack any of it."""
+    found: dict[str, Any] = {}
+    if "source" in table.column_names:
+        found["source"] = tuple(source or "" for source in table["source"].to_pylist())
+    if {"words", "lexical_distance"} <= set(table.column_names):
+        found["words"] = table["words"].to_numpy().astype(np.int32)
+        found["distance"] = table["lexical_distance"].to_numpy().astype(np.float64)
+    sizes = sorted(int(name.removeprefix(_POSITIONS)) for name in table.column_names if name.startswith(_POSITIONS))
+    smaller = {}
+    for size in sizes:
+        column = table[f"{_POSITIONS}{size}"].combine_chunks()
+        asked = column.is_valid().to_numpy(zero_copy_only=False)
+        values = column.flatten().to_numpy().astype(np.int32)
+        smaller[size] = np.full((len(asked), len(values) // max(1, int(asked.sum()))), -1, np.int32)
+        smaller[size][asked] = values.reshape(int(asked.sum()), -1)
+    if smaller:
+        found["smaller"] = smaller
+    if "labels" in images.column_names:
+        found["labels"] = {key: tuple(own) for key, own in zip(gallery, images["labels"].to_pylist(), strict=True) if own}
+    if "duplicate_group" in images.column_names:
+        groups: dict[int, list[str]] = {}
+        for key, number in zip(gallery, images["duplicate_group"].to_pylist(), strict=True):
+            if number is not None:
+                groups.setdefault(number, []).append(key)
+        found["duplicates"] = tuple(tuple(groups[number]) for number in sorted(groups))
+    return found

@@ -1,0 +1,47 @@
+"""``parabench compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN…")
+@click.option("--metrics", default=None, metavar="LIST",
+              help="Comma-separated: AO@10, R@10, 'R@10 paraphrase', flip@10, 'foil-AUC(AO@10)', … [default: the usual ones].")
+@click.option("--intersect", is_flag=True, help="Where pairs or depths differ, compare what all runs share.")
+@click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
+@click.option("--permutations", type=click.IntRange(1), default=10_000, show_default=True, help="Sign patterns of the permutation test.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of both.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as JSON to FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on stdout and nothing else.")
+def command(
+    runs: tuple[Path, ...], metrics: str | None, intersect: bool, resamples: int, permutations: int, seed: int,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare finished runs pair by pair; the first RUN is the reference.
+
+    \b
+    parabench compare runs/a runs/b
+    parabench compare runs/a runs/b runs/c --metrics 'AO@10,R@10,flip@10' --json
+    """
+    from parabench.evaluate import compare
+    from parabench.metrics import split_names
+    from parabench.progress import quiet
+    from parabench.storage import write_text
+
+    with quiet(as_json):
+        comparison = compare(
+            *runs, metrics=split_names(metrics) if metrics is not None else None, intersect=intersect,
+            n_resamples=resamples, n_permutations=permutations, seed=seed,
+        )  # fmt: skip
+    if out is not None:
+        write_text(out, comparison.model_dump_json(indent=1) + "\n")
+    if as_json:
+        click.echo(comparison.model_dump_json())
+        return
+    from parabench.report.comparison_table import print_comparison
+
+    print_comparison(comparison)
