@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +23,9 @@ from parabench.report.reading import verdicts
 from parabench.report.render import set_line, write_files, write_page
 from parabench.report.result_tables import (
     both_hit_tables,
+    compared_table,
     contrast_table,
     lead_metric,
-    overview_table,
     task_notes,
     task_tables,
 )
@@ -67,7 +68,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
         for place in range(1, len(runs))
     ]
     contrasts = contrast_table(comparison, by_label)
-    overview = overview_table(results, names)
+    overview = compared_table(comparison, names)
     tables = [*task_tables(results, names), *both_hit_tables(results, names)]
     disagreements = _disagreements(runs, names, lead, joined, Thumbnails(benchmark, images), benchmark)
     drawn = [differences, *(figure for group in figures.values() for figure in group)]
@@ -75,14 +76,14 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
     write_page(
         page, "comparison.html.jinja",
         [("summary", "Who wins", True), ("differences-section", "Paired differences", True),
-         ("stability-section", "Stable, and right?", True), ("agreement", "Pair by pair", figures["agreement"]),
+         ("agreement", "Pair by pair", True),
          ("curves", "How deep, how many", figures["curves"]),
          ("slices", "Parts of the set", figures["slices"]), ("disagree", "Where they differ most", disagreements),
          ("numbers", "All numbers", True), ("provenance", "Where this comes from", True)],
         {"title": f"{' against '.join(names) if len(names) < 4 else f'{len(names)} models'} on {comparison.dataset.name}",
          "heading": "Which model keeps the pictures when the words change?",
          "subtitle": f"{set_line(results[0])}; {count(comparison.n_pairs)} pairs of {count(comparison.clusters)} pictures are compared",
-         "sentences": verdicts(comparison, by_label), "reference": names[0], "notes": comparison.notes, "task_notes": task_notes(results, names),
+         "sentences": verdicts(comparison, by_label), "reference": names[0], "notes": [*comparison.notes, *_whole(comparison, runs)], "task_notes": task_notes(results, names),
          "warnings": [(name, warning) for name, result in zip(names, results, strict=True) for warning in result.warnings],
          "overview": overview, "contrasts": contrasts, "tables": tables, "figures": figures | {"differences": differences},
          "disagreements": disagreements, "provenance": [provenance_of(run) for run in runs],
@@ -91,16 +92,21 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
 
 
 def _joined(runs: Sequence[Run], metric: str) -> pd.DataFrame:
-    """The metric on the pairs that all runs have: one row a pair, one column a run, with ``image_id`` and each run's row."""
-    joined: pd.DataFrame | None = None
+    """The metric on the pairs that all runs have: one row a pair, one column a run, with each run's row and the pair's picture."""
+    same = ["image_id", "caption", "paraphrase"]  # ids of pairs may differ between files that hold the same pairs
+    frames = []
     for place, run in enumerate(runs):
-        own = run.pairs[["pair_id", metric]].rename(columns={metric: place})
+        own = run.pairs[[*same, metric]].rename(columns={metric: place})
         own[f"row {place}"] = range(len(own))
-        if joined is None:
-            own["image_id"] = run.pairs["image_id"]
-        joined = own if joined is None else joined.merge(own, on="pair_id")
-    assert joined is not None
-    return joined
+        frames.append(own.drop_duplicates(same))
+    return reduce(lambda left, right: left.merge(right, on=same), frames)
+
+
+def _whole(comparison: Comparison, runs: Sequence[Run]) -> list[str]:
+    """Says so where not all pairs of a run are compared, because its own figures and tables are of all of them."""
+    if all(run.result.dataset.n_pairs == comparison.n_pairs for run in runs):
+        return []
+    return ["The verdicts, the paired differences and the pair-by-pair figures are of the compared pairs; the other figures and tables are of all pairs of each run."]
 
 
 def _disagreements(

@@ -114,6 +114,15 @@ def task_notes(results: Sequence[Result], names: Sequence[str]) -> list[str]:
     return notes
 
 
+def compared_table(comparison: Comparison, names: Sequence[str]) -> Table:
+    """One row a run: its numbers on the compared pairs."""
+    return Table(
+        "overview", f"On the {count(comparison.n_pairs)} compared pairs, with 95 % intervals", ("model", *comparison.metrics),
+        tuple((name, *(measured(run.metrics.get(metric)) for metric in comparison.metrics))
+              for name, run in zip(names, comparison.runs, strict=True)),
+    )  # fmt: skip
+
+
 def contrast_table(comparison: Comparison, names: dict[str, str]) -> Table:
     """Every paired difference of a comparison."""
     return Table(
