@@ -75,7 +75,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
     write_files(page.with_name(f"{page.stem}-files"), drawn, [overview, contrasts, *tables])
     write_page(
         page, "comparison.html.jinja",
-        [("summary", "Who wins", True), ("differences-section", "Paired differences", True),
+        [("summary", "Who wins", True), ("paired", "Paired differences", True),
          ("agreement", "Pair by pair", True),
          ("curves", "How deep, how many", figures["curves"]),
          ("slices", "Parts of the set", figures["slices"]), ("disagree", "Where they differ most", disagreements),

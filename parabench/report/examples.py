@@ -23,8 +23,8 @@ def most_unstable(run: Run, metric: str, n: int = 4) -> list[int]:
     return _distinct(pairs, np.lexsort((pairs["caption_rank"].to_numpy(), missed, pairs[metric].to_numpy())), n)
 
 
-def most_stable(run: Run, metric: str, n: int = 4) -> list[int]:
-    """Rows with the highest score, of different pictures; among equals those with the most changed words.
+def most_stable(run: Run, metric: str, n: int = 4, without: Iterable[int] = ()) -> list[int]:
+    """Rows with the highest score, of different pictures and not of those of ``without``; among equals those with the most changed words.
 
     Pairs that differ in case and punctuation alone are passed over where others are left: they teach nothing.
     """
@@ -34,11 +34,11 @@ def most_stable(run: Run, metric: str, n: int = 4) -> list[int]:
     order = np.lexsort((missed, -values))[:_LOOKED_AT]
     changed = {int(row): changed_share(pairs["caption"].iloc[row], pairs["paraphrase"].iloc[row]) for row in order}
     ranked = sorted(changed, key=lambda row: (changed[row] == 0, -values[row], missed[row], -changed[row], row))
-    return _distinct(pairs, ranked, n)
+    return _distinct(pairs, ranked, n, {pairs["image_id"].iloc[row] for row in without})
 
 
 def lost(run: Run, metric: str, n: int = 2, without: Iterable[int] = ()) -> list[int]:
-    """Rows where the caption finds its picture at once and the paraphrase does not show it, furthest first."""
+    """Rows where the caption finds its picture at once and the paraphrase does not show it, furthest first; of other pictures than those of ``without``."""
     pairs = run.pairs
     hit = (pairs["caption_rank"] == 1) & (pairs["paraphrase_rank"] > SHOWN)
     rows = np.flatnonzero(hit.to_numpy())

@@ -17,6 +17,7 @@ from parabench.report.provenance import provenance_of
 from parabench.report.reading import plain_reading, reading
 from parabench.report.render import set_line, write_files, write_page
 from parabench.report.result_tables import (
+    accuracy_metric,
     both_hit_tables,
     lead_metric,
     measure_of,
@@ -98,14 +99,13 @@ def run_figures(runs: Sequence[Run], names: Sequence[str], metric: str | None) -
 
 
 def _examples(run: Run, name: str, metric: str | None, thumbs: Thumbnails, benchmark: Benchmark | None) -> dict[str, list[Example]]:
-    """Pairs that teach: no pair is shown twice, whatever it would be an example of."""
+    """Pairs that teach: no picture is asked about twice."""
     if metric is None:
         return {"least": [], "lost": [], "most": []}
     maker = StripMaker(run, name, thumbs, benchmark)
     least = most_unstable(run, metric)
     rows = {"least": least, "lost": lost(run, metric, without=least)}
-    used = {*rows["least"], *rows["lost"]}
-    rows["most"] = [row for row in most_stable(run, metric) if row not in used]
+    rows["most"] = most_stable(run, metric, without=[*rows["least"], *rows["lost"]])
     return {key: [maker.example(row, metric) for row in chosen] for key, chosen in rows.items()}
 
 
@@ -121,14 +121,16 @@ def _most_useful(runs: Sequence[Run]) -> int:
 
 def _tiles(result: Result, metric: str) -> list[Tile]:
     paraphrase = result.tasks["paraphrase"].metrics
-    chance = result.tasks["retrieval"].details.get("chance", {}).get("R@10") if "retrieval" in result.tasks else None
+    recall = accuracy_metric([result])
+    depth = (recall or "R@10").removeprefix("R@")
+    chance = result.tasks["retrieval"].details.get("chance", {}).get(recall) if recall is not None else None
     lead = paraphrase[metric]
     floor = f"; the grey mark is {number(lead.floor)}, what unrelated captions get" if lead.floor is not None else ""
     wanted: list[tuple[str, Measure | None, str, float | None]] = [
         (metric, lead, f"Stability: 1 is the same pictures in the same order{floor}.", lead.floor),
-        ("R@10", measure_of(result, "retrieval", "R@10"), "Captions whose own picture is among the first ten; the grey mark is chance.", chance),
-        ("R@10 paraphrase", measure_of(result, "retrieval", "R@10 paraphrase"), "The same for the paraphrases.", chance),
-        ("flip@10", paraphrase.get("flip@10"), "Pairs where only one of the two wordings finds the picture: lower is better.", None),
+        (f"R@{depth}", measure_of(result, "retrieval", f"R@{depth}"), f"Captions whose own picture is among the first {depth}; the grey mark is chance.", chance),
+        (f"R@{depth} paraphrase", measure_of(result, "retrieval", f"R@{depth} paraphrase"), "The same for the paraphrases.", chance),
+        (f"flip@{depth}", paraphrase.get(f"flip@{depth}"), "Pairs where only one of the two wordings finds the picture: lower is better.", None),
         (f"foil-AUC({metric})", paraphrase.get(f"foil-AUC({metric})"), "How often a paraphrase stays closer to its caption than a false sentence does; the grey mark is a coin's toss.", 0.5),
     ]  # fmt: skip
     return [_tile(name, measure, text, mark) for name, measure, text, mark in wanted if measure is not None]

@@ -12,7 +12,9 @@ from parabench.evaluate.result import Measure, Result
 from parabench.evaluate.run import Run
 from parabench.metrics import compute, parse
 from parabench.report.numbers import count, interval, measured, number, p_value, percent
-from parabench.report.result_tables import lead_metric, measure_of
+from parabench.report.result_tables import accuracy_metric, lead_metric, measure_of
+
+_WITHIN = {"1": "the first", "5": "among the first five", "10": "among the first ten"}
 
 
 def is_useless(result: Result) -> bool:
@@ -59,10 +61,12 @@ def plain_reading(run: Run) -> list[str]:
         ]
     sentences = [_kept(run)]
     paraphrase = result.tasks["paraphrase"].metrics
-    a, b = (measure_of(result, "retrieval", name) for name in ("R@10", "R@10 paraphrase"))
+    accuracy = accuracy_metric([result]) or ""
+    a, b = (measure_of(result, "retrieval", name) for name in (accuracy, f"{accuracy} paraphrase"))
     if a is not None and b is not None:
-        sentence = f"The right picture is among the first ten for {percent(a.value)} of the captions and for {percent(b.value)} of their rewordings"
-        if (flip := paraphrase.get("flip@10")) is not None:
+        depth = accuracy.removeprefix("R@")
+        sentence = f"The right picture is {_WITHIN[depth]} for {percent(a.value)} of the captions and for {percent(b.value)} of their rewordings"
+        if (flip := paraphrase.get(f"flip@{depth}")) is not None:
             sentence += f"; for {_one_in(flip.value)} only one of the two wordings finds it"
         sentences.append(sentence + ".")
     foil = next(((name, measure) for name, measure in paraphrase.items() if name.startswith("foil-AUC")), None)

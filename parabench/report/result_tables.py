@@ -36,6 +36,11 @@ def lead_metric(results: Sequence[Result]) -> str | None:
     return name if all(name in result.tasks["paraphrase"].metrics for result in results) else None
 
 
+def accuracy_metric(results: Sequence[Result]) -> str | None:
+    """The recall that stands for accuracy: ``R@10``, or a smaller depth where a gallery is smaller; ``None`` without retrieval."""
+    return next((name for name in ("R@10", "R@5", "R@1") if all(measure_of(result, "retrieval", name) for result in results)), None)
+
+
 def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     """Heading → one cell a run.  The first column falls back to the first metric where AO@10 was not asked for."""
     columns: list[tuple[str, list[str]]] = []

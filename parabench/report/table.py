@@ -12,7 +12,7 @@ from parabench.storage import write_text
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "−": "$-$", "–": "--", "→": r"$\rightarrow$", "≥": r"$\geq$", "≤": r"$\leq$",
+    "|": r"\textbar{}", "`": r"\textasciigrave{}", "\0": "{}", '"': r"\textquotedbl{}", "−": "$-$", "–": "--", "→": r"$\rightarrow$", "≥": r"$\geq$", "≤": r"$\leq$",
     "×": r"$\times$", "Δ": r"$\Delta$", "…": r"\dots{}", "±": r"$\pm$", "½": r"$\frac{1}{2}$", "√": r"$\surd$", "∞": r"$\infty$",
 }  # fmt: skip
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
@@ -66,9 +66,9 @@ def write_tables(tables: Iterable[Table], folder: Path) -> None:
 
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is.  Characters of its grammar are escaped, controls and line breaks become spaces."""
-    escaped = "".join(_LATEX.get(char, char) for char in _one_line(text))
-    escaped = re.sub(r"(?<![\w.)}-])-(?=\.?\d)", "$-$", escaped)  # a minus, not a hyphen
-    return escaped.replace("--", "-{}-") if "--" in _one_line(text) else escaped
+    apart = re.sub(r"(?<=([-',]))(?=\1)", "\0", _one_line(text))  # -- '' ,, would join to other characters
+    escaped = "".join(_LATEX.get(char, char) for char in apart)
+    return re.sub(r"(?<![\w.)}-])-(?=\.?\d)", "$-$", escaped)  # a minus, not a hyphen
 
 
 def escape_markdown(text: str) -> str:

@@ -10,9 +10,8 @@ from parabench.evaluate.result import Measure, Result
 from parabench.report.figures.canvas import LINE, PAPER, SOFT, Figure, canvas, finish, series, unit_ticks
 from parabench.report.figures.labels import place_labels
 from parabench.report.numbers import interval, measured, number
+from parabench.report.result_tables import accuracy_metric
 from parabench.report.table import Table
-
-ACCURACY = "R@10"
 
 
 def stability_figure(results: Sequence[Result], names: Sequence[str], metric: str) -> Figure | None:
@@ -20,14 +19,14 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
 
     With one run its floor stands beside it: what a pair of unrelated captions gets, at the recall of chance.
     """
-    dots = [
-        (name, result.tasks["retrieval"].metrics[ACCURACY], result.tasks["paraphrase"].metrics[metric], place)
-        for place, (result, name) in enumerate(zip(results, names, strict=True))
-        if "retrieval" in result.tasks and ACCURACY in result.tasks["retrieval"].metrics
-    ]
-    if not dots:
+    accuracy_name = accuracy_metric(results)
+    if accuracy_name is None:
         return None
-    chance = float(results[dots[0][3]].tasks["retrieval"].details["chance"][ACCURACY])
+    dots = [
+        (name, result.tasks["retrieval"].metrics[accuracy_name], result.tasks["paraphrase"].metrics[metric], place)
+        for place, (result, name) in enumerate(zip(results, names, strict=True))
+    ]
+    chance = float(results[0].tasks["retrieval"].details["chance"][accuracy_name])
     with canvas() as (drawing, axes):
         x, y, labels = [dot[1].value for dot in dots], [dot[2].value for dot in dots], [dot[0] for dot in dots]
         bars = []
@@ -40,7 +39,7 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
                 yerr=[[stability.value - low], [high - stability.value]], color=style["color"], marker=style["marker"],
                 markersize=8, capsize=3, elinewidth=1.4, markeredgecolor=PAPER, zorder=3,
             )  # fmt: skip
-        axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.07), xlabel=f"{ACCURACY}: finds the right picture", ylabel=f"{metric}: same pictures for other words")
+        axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.07), xlabel=f"{accuracy_name}: finds the right picture", ylabel=f"{metric}: same pictures for other words")
         axes.axvline(chance, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
         axes.axvspan(-0.03, min(1.0, 2 * chance), color=LINE, alpha=0.5, linewidth=0)
         if len(dots) == 1 and dots[0][2].floor is not None:
@@ -52,16 +51,16 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
         best = max(dots, key=lambda dot: dot[1].value)
         most = " finds the right picture most often" if len(dots) > 1 else ""
         description = (
-            f"One dot a model, {ACCURACY} across and {metric} up, with 95 % intervals; the band at the left is recall at chance "
-            f"({number(chance)}). {best[0]}{most}: {ACCURACY} {measured(best[1])}, {metric} {measured(best[2])}."
+            f"One dot a model, {accuracy_name} across and {metric} up, with 95 % intervals; the band at the left is recall at chance "
+            f"({number(chance)}). {best[0]}{most}: {accuracy_name} {measured(best[1])}, {metric} {measured(best[2])}."
         )
         table = Table(
-            "stability", f"Stability ({metric}) and accuracy ({ACCURACY})",
-            ("model", ACCURACY, "95 %", metric, "95 %", "floor"),
+            "stability", f"Stability ({metric}) and accuracy ({accuracy_name})",
+            ("model", accuracy_name, "95 %", metric, "95 %", "floor"),
             tuple((name, number(a.value), interval(a.ci_low, a.ci_high), number(s.value), interval(s.ci_low, s.ci_high), number(s.floor))
                   for name, a, s, _ in dots),
         )  # fmt: skip
-        return finish(drawing, "stability", f"{metric} against {ACCURACY}", description, table)
+        return finish(drawing, "stability", f"{metric} against {accuracy_name}", description, table)
 
 
 def difference_figure(rows: Sequence[tuple[str, str, float, float | None, float | None]], reference: str) -> Figure:
