@@ -24,6 +24,11 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--depth", type=int, default=100, show_default=True, help="How deep rankings are stored.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap and the floor.")
+@click.option("--ceiling", type=click.Choice(["batch", "fp32", "bf16", "fp16", "off"]), default="batch", show_default=True,
+              help="Numerical noise, on a sample of captions: other batches, another precision, or not at all.")
+@click.option("--gallery-sizes", default=None, metavar="LIST", help="Sizes of the gallery-size curve, e.g. 1000,5000, or 'off' [default: 100,500,1000,…].")
+@click.option("--distractors", default=None, metavar="embeddings:DIR", help="Pictures of the same model that extend the gallery-size curve.")
+@click.option("--collapse-duplicates", is_flag=True, help="Pictures that look the same count as one.")
 @click.option("--batch-size", type=int, default=None, help="Items a forward pass [default: the model's own].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
@@ -35,7 +40,8 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout and nothing else.")
 def command(
     models: tuple[str, ...], dataset: str, gallery: Path | None, images: tuple[Path, ...], split: str | None,
-    out: Path | None, metrics: str | None, depth: int, resamples: int, seed: int, batch_size: int | None, device: str,
+    out: Path | None, metrics: str | None, depth: int, resamples: int, seed: int, ceiling: str,
+    gallery_sizes: str | None, distractors: str | None, collapse_duplicates: bool, batch_size: int | None, device: str,
     precision: str, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -65,7 +71,8 @@ def command(
                 run = evaluate(
                     model, benchmark, out=target, split=split, images=images,
                     metrics=split_names(metrics) if metrics else DEFAULT_METRICS, depth=depth, n_resamples=resamples,
-                    seed=seed, batch_size=batch_size, device=device, precision=precision,
+                    seed=seed, ceiling=ceiling, gallery_sizes=_sizes(gallery_sizes), distractors=distractors,
+                    collapse_duplicates=collapse_duplicates, batch_size=batch_size, device=device, precision=precision,
                     trust_remote_code=trust_remote_code, cache=not no_cache, rebuild_cache=rebuild_cache,
                     overwrite=overwrite,
                 )  # fmt: skip
@@ -90,3 +97,12 @@ def command(
         print_runs(runs)
     if failures:  # the other models have run; the exit status still says that not all is well
         click.get_current_context().exit(failures[0].exit_code)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None or text.strip() == "off":
+        return None if text is None else ()
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UsageError(f"--gallery-sizes '{text}' is not a list of numbers", "e.g. --gallery-sizes 1000,5000, or off") from None

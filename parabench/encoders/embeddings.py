@@ -61,6 +61,15 @@ class StoredEmbeddings:
             raise ModelError(f"{self.spec} has no image embeddings; it searches captions")
         return self._look_up("image", *self._image, [str(image) for image in images])
 
+    def stored_images(self, leaving_out: Sequence[str] = ()) -> Any:
+        """All stored image vectors ``(n, dim)`` in the order of the file, but those of ids to leave out."""
+        if self._image is None:
+            raise ModelError(f"{self.spec} has no image embeddings")
+        row_of, vectors = self._image
+        taken = set(leaving_out)
+        rows = [row for key, row in row_of.items() if key not in taken]
+        return vectors if len(rows) == len(vectors) else vectors[rows]
+
     def _look_up(self, side: str, row_of: dict[str, int], vectors: Any, keys: list[str]) -> FloatMatrix:
         absent = [key for key in dict.fromkeys(keys) if key not in row_of]
         if absent:

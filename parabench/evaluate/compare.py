@@ -13,7 +13,7 @@ import numpy as np
 from parabench.errors import DataError, UsageError
 from parabench.evaluate.comparison import ComparedRun, Comparison, Contrast
 from parabench.evaluate.items import Items, canonical_name
-from parabench.evaluate.paraphrase import Resampling, measure
+from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.run import Run
 from parabench.metrics import holm, paired_differences
 from parabench.retrieval.rankings import Rankings

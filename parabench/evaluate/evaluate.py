@@ -15,15 +15,17 @@ from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.environment import describe_call, environment
-from parabench.evaluate.paraphrase import DEFAULT_METRICS, Resampling, paraphrase_task
+from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
+from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
 from parabench.evaluate.retrieval import retrieval_task
 from parabench.evaluate.run import RESULT, Run, claim
+from parabench.evaluate.searches import check_ceiling, other_precision, plan_controls
 from parabench.metrics import Metric, parse
 from parabench.progress import note
 from parabench.retrieval.cache import EmbeddingCache
 from parabench.retrieval.embed import Embedder
-from parabench.retrieval.gallery import rank
+from parabench.retrieval.gallery import Controls, rank
 from parabench.retrieval.rankings import Rankings
 
 DEPTH = 100
@@ -41,6 +43,10 @@ def evaluate(
     depth: int = DEPTH,
     n_resamples: int = 10_000,
     seed: int = 0,
+    ceiling: str = "batch",
+    gallery_sizes: Sequence[int] | None = None,
+    distractors: str | None = None,
+    collapse_duplicates: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "fp32",
@@ -61,7 +67,15 @@ def evaluate(
         metrics: rank-similarity metrics such as ``"AO@10"``.
         depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
         n_resamples: bootstrap resamples for the intervals.
-        seed: of the bootstrap and of the unrelated-caption floor.
+        seed: of the bootstrap, the unrelated-caption floor, the ceiling's sample and the smaller galleries.
+        ceiling: how the numerical noise is measured on a sample of at most 500 captions: ``"batch"`` embeds
+            them again in other batches, ``"fp32"``, ``"bf16"`` or ``"fp16"`` in another precision, ``"off"``
+            not at all.
+        gallery_sizes: sizes of the gallery-size curve; by default 100, 500, 1,000, 5,000, … below the gallery's
+            own; ``()`` for none.
+        distractors: ``"embeddings:DIR"`` of the same model whose pictures extend the gallery-size curve; the
+            main numbers stay on the benchmark's own gallery.
+        collapse_duplicates: pictures that look the same count as one: any of them is a hit.
         batch_size: items a forward pass; the model's own choice by default.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; asked for and absent is an error.
         precision: ``fp32``, ``bf16`` or ``fp16`` in the network; scores are float32 always.
@@ -78,6 +92,7 @@ def evaluate(
     chosen = [parse(name) for name in metrics]
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
+    check_ceiling(model, ceiling, precision)
     benchmark = dataset if isinstance(dataset, Benchmark) else load(dataset, gallery=gallery, images=images)
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
@@ -100,11 +115,22 @@ def evaluate(
     folder = Path(out) if out is not None else Path("runs") / slug(benchmark.name) / slug(encoder.spec)
     claim(folder, encoder.fingerprint, benchmark.fingerprint, overwrite=overwrite)
 
+    controls = plan_controls(
+        model, encoder, benchmark, chosen, ceiling=ceiling, precision=precision, gallery_sizes=gallery_sizes,
+        distractors=distractors, seed=seed,
+        embed_again=other_precision(
+            encoder.spec, ceiling, benchmark, device=device, trust_remote_code=trust_remote_code, batch_size=batch_size, cache=cache
+        ),
+    )  # fmt: skip
     settings: dict[str, Any] = {
         "metrics": [str(metric) for metric in chosen], "depth": depth, "n_resamples": n_resamples, "seed": seed,
         "level": 0.95, "precision": precision, "batch_size": batch_size or traits.batch_size,
-        "gallery": traits.sees if traits.sees == "captions" else "images",
+        "gallery": traits.sees if traits.sees == "captions" else "images", "ceiling": ceiling,
+        "gallery_sizes": list(controls.sizes), "collapse_duplicates": collapse_duplicates,
     }  # fmt: skip
+    if controls.distractors is not None:
+        added = controls.distractors
+        settings["distractors"] = {"spec": added.name, "n": len(added.vectors), "fingerprint": added.fingerprint}
     result = Result(
         status="running",
         model=ModelRecord(
@@ -119,11 +145,10 @@ def evaluate(
     store = ImageStore(benchmark, extra_roots=tuple(Path(root) for root in images)) if traits.sees == "pixels" else None
     earlier = (folder / RESULT).exists()
     try:
-        rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result)
+        rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result, controls)
         mark = time.perf_counter()
         pairs = score(result, rankings, benchmark)
-        timings["metrics"] = time.perf_counter() - mark
-        timings["total"] = time.perf_counter() - started
+        result.timings |= {"metrics": time.perf_counter() - mark, "total": time.perf_counter() - started}
         result.status = "complete"
         return Run.write(folder, result, rankings, pairs)
     except ParabenchError as error:
@@ -212,6 +237,7 @@ def _ranked(
     cache: bool,
     rebuild: bool,
     result: Result,
+    controls: Controls,
 ) -> Rankings:
     mark = time.perf_counter()
     if batch_size is not None and batch_size < 1:
@@ -224,10 +250,10 @@ def _ranked(
     if cache and Traits.of(encoder).cacheable:
         with EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild) as opened:
             embedder = Embedder(encoder, opened, batch_size)
-            rankings = rank(benchmark, embedder, depth=depth, store=store)
+            rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
     else:
         embedder = Embedder(encoder, None, batch_size)
-        rankings = rank(benchmark, embedder, depth=depth, store=store)
+        rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
     result.timings |= embedder.seconds | {"embed_and_rank": time.perf_counter() - mark}
     result.settings["computed"] = dict(embedder.computed)
     return rankings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from parabench.evaluate.paraphrase import Resampling, measure
+from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.result import TaskResult
 from parabench.metrics import cluster_bootstrap_median, hits, reciprocal_rank
 from parabench.retrieval.rankings import Rankings
@@ -46,6 +46,6 @@ def _add_ranks(
         task.metrics[name + suffix] = measure(estimate)
     median = cluster_bootstrap_median(
         ranks.astype(np.float64), clusters,
-        n_resamples=min(1000, resampling.n_resamples), seed=resampling.seed, level=resampling.level,
+        n_resamples=resampling.n_resamples, seed=resampling.seed, level=resampling.level,
     )  # fmt: skip
     task.metrics["MedR" + suffix] = measure(median)

@@ -21,7 +21,7 @@ from parabench.encoders.protocol import Encoder, FloatMatrix, PixelEncoder, Trai
 from parabench.errors import ModelError
 from parabench.progress import bar
 from parabench.retrieval.cache import EmbeddingCache
-from parabench.storage import sha256_text
+from parabench.storage import sha256_json, sha256_text
 
 _DECODERS = 2
 _BATCHES_AHEAD = 2
@@ -66,6 +66,34 @@ class Embedder:
                 vectors[rows] = self._checked(output, [f"the text {text!r:.80}" for text in batch])
                 self._store("text", [sha256_text(text) for text in batch], vectors[rows])
                 progress.update(len(rows))
+        row_of = {text: row for row, text in enumerate(distinct)}
+        return unit(vectors)[[row_of[text] for text in texts]]
+
+    def texts_again(self, texts: Sequence[str], seed: int = 0) -> FloatMatrix:
+        """The same texts embedded a second time in other company: ``(len(texts), dim)`` float32 unit vectors.
+
+        Batches are of another size and mix short and long texts at random, so padding and the order of
+        summation differ from :meth:`texts`.  Cached under the composition of their batch, never as the
+        texts' own vectors.
+        """
+        distinct = list(dict.fromkeys(texts))
+        order = np.random.default_rng([seed, 4]).permutation(len(distinct)).tolist()
+        size = self._batch // 2 + 1 if self._batch > 1 else 2
+        vectors = np.zeros((len(distinct), self.encoder.dim), np.float32)
+        started = time.perf_counter()
+        with bar("captions again", len(distinct), "text") as progress:
+            for start in range(0, len(distinct), size):
+                rows = order[start : start + size]
+                batch = [distinct[row] for row in rows]
+                together = sha256_json(batch)
+                keys = [sha256_text(f"again\0{together}\0{text}") for text in batch]
+                vectors[rows], missing = self._stored("text", keys)
+                if missing:
+                    output = self.encoder.encode_text(batch)
+                    vectors[rows] = self._checked(output, [f"the text {text!r:.80}" for text in batch])
+                    self._store("text", keys, vectors[rows])
+                progress.update(len(rows))
+        self.seconds["ceiling"] = time.perf_counter() - started
         row_of = {text: row for row, text in enumerate(distinct)}
         return unit(vectors)[[row_of[text] for text in texts]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from parabench.data import Benchmark, ImageStore
 from parabench.encoders.protocol import Encoder, FloatMatrix, Traits
 from parabench.errors import DataError
 from parabench.retrieval.embed import Embedder, unit
-from parabench.retrieval.queries import Queries, hash_queries
+from parabench.retrieval.gallery_sizes import Distractors, larger_tops, smaller_tops
+from parabench.retrieval.queries import Queries, hash_queries, lexical_distance, words_of
 from parabench.retrieval.rankings import Rankings
 from parabench.retrieval.search import GalleryIndex
 
@@ -25,7 +26,35 @@ class OwnPictures:
     vectors: FloatMatrix
 
 
-def rank(benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageStore | None = None) -> Rankings:
+@dataclass(frozen=True)
+class Controls:
+    """What is searched beside the queries themselves.
+
+    Attributes:
+        captions_again: how many captions are asked a second time for the numerical ceiling; 0 for none.
+        embed_again: embeds them; by default the encoder itself, in batches of another composition.
+        sizes: other sizes of the gallery, ascending; above the gallery's own they need ``distractors``.
+        size_depth: how many items to keep of each of them.
+        size_captions: how many captions, sampled, are searched in them, with their paraphrases.
+        distractors: pictures that are nobody's answer.
+        seed: of the sample of captions and the order of the gallery.
+    """
+
+    captions_again: int = 0
+    embed_again: Callable[[Sequence[str]], FloatMatrix] | None = None
+    sizes: tuple[int, ...] = ()
+    size_depth: int = 10
+    size_captions: int = 1000
+    distractors: Distractors | None = None
+    seed: int = 0
+
+
+NO_CONTROLS = Controls()
+
+
+def rank(
+    benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageStore | None = None, controls: Controls = NO_CONTROLS
+) -> Rankings:
     """Rank the gallery for every query of the benchmark.
 
     Args:
@@ -33,6 +62,7 @@ def rank(benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageSt
         embedder: the encoder with its cache.
         depth: how many gallery items to keep (K), at most the gallery's size.
         store: opens the gallery's pictures; only encoders that see pixels need it.
+        controls: captions that are asked again, and other sizes of the gallery.
 
     Raises:
         DataError: no pairs; a picture is missing; a caption gallery lacks a second caption of a picture.
@@ -41,6 +71,8 @@ def rank(benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageSt
     queries = Queries.of(benchmark)
     if not len(queries):
         raise DataError(f"dataset '{benchmark.name}' has no pairs to evaluate")
+    if controls.captions_again:
+        queries = queries.with_captions_again(controls.captions_again, controls.seed)
     targets = np.array([benchmark.position[image_id] for image_id in queries.image_id], np.int64)
     sees_captions = Traits.of(embedder.encoder).sees == "captions"
     own: OwnPictures | None = None
@@ -49,6 +81,10 @@ def rank(benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageSt
     else:
         texts = embedder.texts(queries.text)
         gallery = embedder.images(benchmark.image_ids, store)
+    again = [row for row, role in enumerate(queries.role) if role == "caption again"]
+    if again:
+        embed = controls.embed_again or (lambda asked: embedder.texts_again(asked, controls.seed))
+        texts[again] = embed([queries.text[row] for row in again])
     index = GalleryIndex(gallery)
     top, scores = index.search(texts, depth, own=(own.positions, own.vectors) if own else None)
     return Rankings(
@@ -57,7 +93,44 @@ def rank(benchmark: Benchmark, embedder: Embedder, *, depth: int, store: ImageSt
         target_rank=_target_ranks(index, texts, targets, top, own),
         gallery=tuple(benchmark.image_ids),
         caption_rank={} if sees_captions else _caption_ranks(queries, texts, gallery, benchmark),
+        source=queries.source,
+        words=np.array([len(words_of(text)) for text in queries.caption_text], np.int32),
+        distance=np.array([lexical_distance(a, b) for a, b in zip(queries.text, queries.caption_text, strict=True)]),
+        labels={
+            image_id: tuple(labels)
+            for image_id, labels in zip(benchmark.image_ids, benchmark.gallery["labels"].to_pylist(), strict=True) if labels
+        },
+        smaller=_other_sizes(queries, controls, gallery, texts, targets, own, (top, scores)),
     )  # fmt: skip
+
+
+def _other_sizes(
+    queries: Queries, controls: Controls, gallery: FloatMatrix, texts: FloatMatrix, targets: NDArray[np.int64],
+    own: OwnPictures | None, found: tuple[NDArray[np.int32], NDArray[np.float32]],
+) -> dict[int, NDArray[np.int32]]:  # fmt: skip
+    """The tops of sampled captions and their paraphrases in other sizes of the gallery; −1 for the other rows."""
+    if not controls.sizes:
+        return {}
+    captions = [caption_id for caption_id, role in zip(queries.caption_id, queries.role, strict=True) if role == "caption"]
+    if len(captions) > controls.size_captions:
+        kept = np.random.default_rng([controls.seed, 5]).choice(len(captions), controls.size_captions, replace=False)
+        captions = [captions[row] for row in kept.tolist()]
+    sampled = set(captions)
+    rows = np.array(
+        [row for row, role in enumerate(queries.role) if role in ("caption", "paraphrase") and queries.caption_id[row] in sampled]
+    )
+    k, n, asked = controls.size_depth, len(gallery), texts[rows]
+    below = tuple(size for size in controls.sizes if k <= size < n)
+    above = tuple(size for size in controls.sizes if size > n)
+    tops = smaller_tops(gallery, asked, targets[rows], own.vectors[rows] if own else None, below, k, controls.seed)
+    if controls.distractors is not None and above:
+        k = min(k, found[0].shape[1])
+        tops |= larger_tops(found[0][rows, :k], found[1][rows, :k], asked, n, controls.distractors, above)
+    spread = {}
+    for size, top in tops.items():
+        spread[size] = np.full((len(queries), top.shape[1]), -1, np.int32)
+        spread[size][rows] = top
+    return spread
 
 
 def _target_ranks(

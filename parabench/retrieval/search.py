@@ -85,7 +85,7 @@ class GalleryIndex:
             block = slice(start, start + step)
             found, found_scores = self._top(queries[block], deeper)
             if own is not None:
-                found, found_scores = _replace_own(queries[block], found, found_scores, own[0][block], own[1][block])
+                found, found_scores = replace_own(queries[block], found, found_scores, own[0][block], own[1][block])
             positions[block], scores[block] = found[:, :k], found_scores[:, :k]
         return positions, scores
 
@@ -160,7 +160,7 @@ class GalleryIndex:
         return self._index
 
 
-def _replace_own(
+def replace_own(
     queries: FloatMatrix,
     found: NDArray[np.int64],
     scores: NDArray[np.float32],

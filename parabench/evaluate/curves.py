@@ -1,0 +1,105 @@
+"""How the numbers depend on what was chosen: the depth k, and the size of the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parabench.evaluate.controls import unrelated
+from parabench.evaluate.items import Items
+from parabench.evaluate.resampling import Resampling
+from parabench.evaluate.result import Curve
+from parabench.metrics import Metric, compute
+from parabench.metrics.rank_similarity import shared_counts
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DEEPEST = 100
+
+
+def depth_curve(items: Items, resampling: Resampling, seed: int) -> Curve:
+    """AO@d along the depth d, with floor and ceiling: every d to 20, then every fifth to 100 or the stored depth."""
+    deepest = min(DEEPEST, items.rankings.depth)
+    depths = [d for d in range(1, deepest + 1) if d <= 20 or d % 5 == 0 or d == deepest]
+    top, row = items.rankings.top, items.rankings.caption_row
+
+    def at_depths(first: Ints, second: Ints) -> list[Floats]:
+        return list(_average_overlap(top[first], top[second], depths))
+
+    again, partner = items.rankings.rows("caption again"), unrelated(items, items.captions, seed)
+    rows = items.paraphrases
+    curve = _curve("depth", "AO", "depth k", depths, at_depths(row[rows], rows), rows, items, resampling)
+    if partner is not None:
+        _band(curve, "floor", at_depths(items.captions, partner), items.captions, items, resampling)
+    if len(again):
+        _band(curve, "ceiling", at_depths(row[again], again), again, items, resampling)
+    return curve
+
+
+def gallery_size_curves(items: Items, metric: Metric, resampling: Resampling, seed: int) -> list[Curve]:
+    """The first metric, ``R@10`` and ``R@10 paraphrase`` along the size of the gallery; none without other sizes."""
+    rankings = items.rankings
+    if not rankings.smaller or metric.k is None:
+        return []
+    tops = dict(sorted({**rankings.smaller, len(rankings.gallery): rankings.top}.items()))
+    sizes = [size for size, top in tops.items() if size >= metric.k and top.shape[1] >= metric.k]
+    if len(sizes) < 2:
+        return []
+    asked = np.all([top[:, 0] >= 0 for top in tops.values()], axis=0)
+    captions, paraphrases = (rows[asked[rows]] for rows in (items.captions, items.paraphrases))
+    row, name = rankings.caption_row, str(metric)
+
+    def similarity(first: Ints, second: Ints) -> list[Floats]:
+        return [compute([metric], tops[size][first], tops[size][second])[name] for size in sizes]
+
+    axis = "pictures in the gallery"
+    curve = _curve("gallery size", name, axis, sizes, similarity(row[paraphrases], paraphrases), paraphrases, items, resampling)
+    if (partner := unrelated(items, captions, seed)) is not None:
+        _band(curve, "floor", similarity(captions, partner), captions, items, resampling)
+    curves = [curve]
+    position = {image_id: place for place, image_id in enumerate(rankings.gallery)}
+    target = np.array([position[image_id] for image_id in rankings.image_id], np.int64)
+    wide = [size for size in sizes if size >= 10 and tops[size].shape[1] >= 10]
+    for label, rows in (("R@10", captions), ("R@10 paraphrase", paraphrases)):
+        hits = [(tops[size][rows, :10] == target[rows, None]).any(axis=1).astype(np.float64) for size in wide]
+        if len(hits) > 1:
+            curves.append(_curve("gallery size", label, axis, wide, hits, rows, items, resampling))
+    return curves
+
+
+def _average_overlap(a: NDArray[np.int32], b: NDArray[np.int32], depths: Sequence[int]) -> Floats:
+    """AO@d for several depths ``(len(depths), n)``."""
+    deepest = depths[-1]
+    step = np.arange(1, deepest + 1)[:, None]
+    running = np.cumsum(shared_counts(a, b, deepest) / step, axis=0) / step
+    result: Floats = running[np.array(depths) - 1]
+    return result
+
+
+def _curve(
+    name: str, metric: str, x_label: str, x: Sequence[int], columns: Sequence[Floats], rows: Ints, items: Items, resampling: Resampling
+) -> Curve:
+    estimates = resampling.estimate(columns, items.image[rows], items.n_images)
+    curve = Curve(
+        name=name, metric=metric, x_label=x_label, x=[float(value) for value in x],
+        values=[estimate.value for estimate in estimates], n=estimates[0].n, clusters=estimates[0].clusters,
+    )  # fmt: skip
+    lows, highs = [e.ci_low for e in estimates], [e.ci_high for e in estimates]
+    curve.ci_low, curve.ci_high = [v for v in lows if v is not None], [v for v in highs if v is not None]
+    return curve
+
+
+def _band(curve: Curve, which: str, columns: Sequence[Floats], rows: Ints, items: Items, resampling: Resampling) -> None:
+    """Fill ``floor`` or ``ceiling`` and its ends."""
+    estimates = resampling.estimate(columns, items.image[rows], items.n_images)
+    ends: dict[str, Callable[[int], float | None]] = {
+        "": lambda at: estimates[at].value,
+        "_low": lambda at: estimates[at].ci_low,
+        "_high": lambda at: estimates[at].ci_high,
+    }
+    for suffix, end in ends.items():
+        values = [end(at) for at in range(len(estimates))]
+        setattr(curve, which + suffix, [value for value in values if value is not None])

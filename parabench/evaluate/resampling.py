@@ -1,0 +1,60 @@
+"""How intervals are made, the same for every number of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parabench.evaluate.result import Measure
+from parabench.metrics import cluster_bootstrap, draws, interval, resampled_means
+from parabench.metrics.bootstrap import Estimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: bootstrap over pictures."""
+
+    n_resamples: int = 10_000
+    seed: int = 0
+    level: float = 0.95
+
+    def estimate(
+        self, columns: Sequence[Floats], clusters: NDArray[Any], n_clusters: int | None = None
+    ) -> list[Estimate]:
+        """One estimate a column; all columns share the resamples.
+
+        With ``n_clusters``, ``clusters`` are codes below it of a run's pictures, and parts of the run share
+        the resamples of the whole.
+        """
+        return cluster_bootstrap(
+            np.column_stack(list(columns)), clusters,
+            n_resamples=self.n_resamples, seed=self.seed, level=self.level, n_clusters=n_clusters,
+        )  # fmt: skip
+
+    def means(self, columns: Sequence[Floats], codes: NDArray[np.int64], n_clusters: int) -> Floats:
+        """The resampled means themselves ``(m, n_resamples)``, for what is computed from several of them."""
+        return resampled_means(np.column_stack(list(columns)), codes, draws(n_clusters, self.n_resamples, self.seed))
+
+    def interval(self, resampled: Floats) -> list[tuple[float, float] | None]:
+        """The interval of each row; ``None`` where no resample has a value."""
+        some = ~np.isnan(resampled).all(axis=1)
+        found: list[tuple[float, float] | None] = [None] * len(resampled)
+        if some.any():
+            low, high = interval(resampled[some], self.level)
+            for row, below, above in zip(np.flatnonzero(some).tolist(), low.tolist(), high.tolist(), strict=True):
+                found[row] = (below, above)
+        return found
+
+
+def measure(estimate: Estimate) -> Measure:
+    """An estimate as it is written to ``result.json``."""
+    return Measure(
+        value=estimate.value, ci_low=estimate.ci_low, ci_high=estimate.ci_high, n=estimate.n,
+        clusters=estimate.clusters,
+    )  # fmt: skip
