@@ -35,6 +35,7 @@ def plot_funnel(steps: Sequence[tuple[str, int]], path: Path) -> None:
         axes.text(count + gone + left.max(initial=1) * 0.01, place, label, va="center", fontsize=9)
     axes.set_yticks(places, names)
     axes.set_xlim(0, left.max(initial=1) * 1.18)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("sentences left")
     _save(figure, path)
 

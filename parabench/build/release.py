@@ -23,6 +23,7 @@ from parabench.data.benchmark import Benchmark
 from parabench.data.release import write_benchmark
 from parabench.data.schema import FOILS, PAIRS, REJECTED
 from parabench.data.sentences import Row, gallery_table, sentence_table
+from parabench.data.table_file import read_utf8
 from parabench.errors import DataError, UsageError
 from parabench.storage import canonical_json, sha256_file
 
@@ -156,18 +157,28 @@ def write_checksums(folder: Path) -> None:
     (folder / CHECKSUMS).write_text(lines, encoding="utf-8")
 
 
+def read_checksums(path: Path) -> dict[str, str]:
+    """File name → SHA-256, as ``CHECKSUMS`` lists them.
+
+    Raises:
+        DataError: a line is malformed, or names a file outside the folder.
+    """
+    listed: dict[str, str] = {}
+    for number, line in enumerate(read_utf8(path).splitlines(), 1):
+        digest, _, name = line.partition("  ")
+        if not re.fullmatch(r"[0-9a-f]{64}", digest) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{path}, line {number}: not '<sha256>  <file>'", "write the release again")
+        listed[name] = digest
+    return listed
+
+
 def verify_checksums(folder: Path) -> int:
     """Check every file against ``CHECKSUMS``; → how many.
 
     Raises:
         DataError: a file is missing, changed or not listed (names it), or ``CHECKSUMS`` is malformed.
     """
-    listed: dict[str, str] = {}
-    for number, line in enumerate((folder / CHECKSUMS).read_text(encoding="utf-8").splitlines(), 1):
-        digest, _, name = line.partition("  ")
-        if not re.fullmatch(r"[0-9a-f]{64}", digest) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise DataError(f"{folder / CHECKSUMS}, line {number}: not '<sha256>  <file>'", "write the release again")
-        listed[name] = digest
+    listed = read_checksums(folder / CHECKSUMS)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != CHECKSUMS}
     remedy = "write the release again, or restore the file"
     for name in sorted(listed.keys() | present):
