@@ -83,11 +83,11 @@ def publish(folder: Path, to: str, *, private: bool = False, tag: str | None = N
         raise UsageError(f"'{tag}' is no tag", "write e.g. --tag v1.0.0")
     if scheme == "folder" and (tag is not None or private):
         raise UsageError("--tag and --private are for the Hub", "leave them out, or publish --to hub:owner/name")
+    if scheme == "hub" and not _HUB_ID.fullmatch(name):
+        raise UsageError(f"'{name}' is no name on the Hub", "write --to hub:owner/name")
     repo_type = _kind(folder)
     if scheme == "folder":
         return _to_folder(folder, Path(name).expanduser().absolute())
-    if not _HUB_ID.fullmatch(name):
-        raise UsageError(f"'{name}' is no name on the Hub", "write --to hub:owner/name")
     return _to_hub(folder, name, repo_type, private, tag)
 
 
