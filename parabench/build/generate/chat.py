@@ -49,11 +49,14 @@ class ChatGenerator:
         asker: the way to the model.
         options: what is wanted.
         parameters: of every request, defaults already merged with the user's.
+        plain: the model answers with the sentence and nothing else.
+        structured: ask for answers by JSON schema.
     """
 
     def __init__(
-        self, source: str, model: str, about: str, asker: Asker, options: Options, parameters: Mapping[str, Any]
-    ) -> None:
+        self, source: str, model: str, about: str, asker: Asker, options: Options, parameters: Mapping[str, Any], *,
+        plain: bool = False, structured: bool = True,
+    ) -> None:  # fmt: skip
         reserved = {"model", "messages", "response_format", "stream", "n"} & set(parameters)
         if reserved:
             raise UsageError(f"the parameter '{min(reserved)}' can't be set", "it follows from the other options")
@@ -63,6 +66,7 @@ class ChatGenerator:
         if not kinds:
             raise UsageError("there is nothing to write", "name --kinds, or ask for --foils")
         self._prompts = {kind: [read_prompt(name, options.prompts) for name in STEPS[kind]] for kind in kinds}
+        self._plain, self._structured = plain, structured and not plain
         self._tally = RequestsRecord()
 
     def record(self) -> GeneratorRecord:
@@ -123,9 +127,10 @@ class ChatGenerator:
             yield from self._candidates(captions, chains, table, created)
 
     def _chains(self, ledger: Ledger | None) -> list[Chain]:
-        structured = ledger is None or ledger.meta(self._plain_mark) is None
+        structured = self._structured and (ledger is None or ledger.meta(self._plain_mark) is None)
         return [
-            Chain(kind, prompts, self._model, self._parameters, structured) for kind, prompts in self._prompts.items()
+            Chain(kind, prompts, self._model, self._parameters, structured, self._plain)
+            for kind, prompts in self._prompts.items()
         ]
 
     @property

@@ -145,7 +145,7 @@ class OpenAIAsker:
         limited_since: float | None = None
         while sent < self._options.attempts:
             while (wait := self._resume_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait + random.uniform(0, min(1.0, 0.02 * self._options.concurrency)))
+                await asyncio.sleep(wait * random.uniform(1.0, 1.2))  # not all at the same moment
             if self._stop is not None:
                 return None
             sent += 1
@@ -186,9 +186,10 @@ class OpenAIAsker:
         return Outcome(request.key, "failed", error=f"{problem} (after {sent} attempts)", attempts=sent, server=server)
 
     async def _send(self, client: AsyncOpenAI, request: Request) -> bytes:
-        payload = dict(request.payload)
+        # the payload goes as `extra_body`, which is sent as it is: the client's typed arguments would be walked through
+        # field by field, a fifth of the time that a request costs here
         response = await client.chat.completions.with_raw_response.create(
-            model=payload.pop("model"), messages=payload.pop("messages"), extra_body=payload,
+            model=request.payload["model"], messages=[], extra_body=request.payload,
             extra_headers={"Idempotency-Key": request.key},
         )  # fmt: skip
         return response.http_response.content
