@@ -14,7 +14,7 @@ from parabench.build.generate.protocol import Options, Plan
 from parabench.build.ledger import Ledger
 from parabench.build.record import GeneratorRecord, RequestsRecord
 from parabench.build.requests import Outcome, Request, RequestTable
-from parabench.errors import UsageError
+from parabench.errors import ModelError, UsageError
 from parabench.progress import note
 
 _CHARACTERS_A_TOKEN = 4
@@ -123,6 +123,12 @@ class ChatGenerator:
                     note("the server takes no JSON schema (response_format): asking in words alone")
                     table.drop_pending()
                     ledger.set_default(self._plain_mark, "1")
+                    continue
+                if left := table.tally()["pending"]:
+                    raise ModelError(
+                        f"{left:,} requests are in jobs of the Batch API that an earlier run submitted",
+                        "run the same command with --batch-api to collect them",
+                    )
             self._count(captions, chains, table)
             yield from self._candidates(captions, chains, table, created)
 

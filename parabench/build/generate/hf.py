@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from parabench.storage import sha256_file
 
 DEFAULTS = {"max_new_tokens": 80, "do_sample": False}
 _CLAIMED = 8  # batches
+_WAIT_FOR_OTHERS = 0.5  # seconds
 
 
 def hf_generator(options: Options) -> ChatGenerator:
@@ -71,7 +73,13 @@ class LocalAsker:
         """Bring every pending request of the plan to an end."""
         tally = requests.tally()
         with bar("requests", tally.total, "request", initial=tally.total - tally["pending"]) as progress:
-            while claimed := requests.claim(self._options.batch_size * _CLAIMED):
+            while True:
+                claimed = requests.claim(self._options.batch_size * _CLAIMED)
+                if not claimed and requests.held_by_others():  # another process runs the rest, or dies trying
+                    time.sleep(_WAIT_FOR_OTHERS)
+                    continue
+                if not claimed:
+                    break
                 # batches of like lengths; greedy decoding does not depend on its neighbours, sampling is seeded a batch
                 for start in range(0, len(claimed), self._options.batch_size):
                     batch = claimed[start : start + self._options.batch_size]
