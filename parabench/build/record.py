@@ -83,3 +83,19 @@ class BuildRecord(_Record):
     """In the order of the checks; ``seen`` counts what the step before let through."""
     n_candidates: int = 0
     n_kept: int = 0
+
+    def summary(self) -> str:
+        """The funnel and what it took, for people."""
+        lines = [f"{self.n_candidates:,} sentences of {self.generator.model}, {self.n_kept:,} kept"]
+        for step in self.funnel:
+            if step.dropped:
+                reasons = ", ".join(f"{reason} {count:,}" for reason, count in step.reasons.items())
+                lines.append(f"  {step.name}: {step.dropped:,} of {step.seen:,} dropped ({reasons})")
+        asked = self.requests
+        if asked.by_status:
+            counts = ", ".join(f"{count:,} {status}" for status, count in asked.by_status.items())
+            cost = "" if asked.cost is None else f", cost {asked.cost:.4f}"
+            lines.append(f"requests: {counts}; {asked.tokens_in:,} tokens sent, {asked.tokens_out:,} received{cost}")
+            if asked.by_status.get("failed"):
+                lines.append("failed requests stand in 'rejected'; --retry-failed sends them again")
+        return "\n".join(lines)

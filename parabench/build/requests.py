@@ -101,7 +101,7 @@ class RequestTable:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._worker = Worker()
         self._cursor = 0
         with ledger.errors():
@@ -114,7 +114,7 @@ class RequestTable:
 
     def close(self) -> None:
         """Give back what this run has claimed and not answered."""
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             connection.execute("UPDATE requests SET owner=NULL WHERE owner=?", [self._worker.id])
             self._worker.leave(connection)
         self._connection.close()
@@ -127,7 +127,7 @@ class RequestTable:
 
     def plan(self, requests: Iterable[Request]) -> None:
         """Make these, in this order, the requests of this run; rows that the ledger has are kept as they are."""
-        with self._ledger.errors():
+        with self.ledger.errors():
             self._connection.execute("DELETE FROM temp.plan")
             self._cursor = 0
             for batch in _batches(requests):
@@ -142,7 +142,7 @@ class RequestTable:
 
     def retry_failed(self) -> int:
         """Make the failed requests of the plan pending again; returns how many."""
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             return connection.execute(
                 "UPDATE requests SET status='pending', error=NULL, owner=NULL, batch=NULL, finished=NULL "
                 "WHERE status='failed' AND key IN (SELECT key FROM temp.plan)"
@@ -150,7 +150,7 @@ class RequestTable:
 
     def drop_pending(self) -> None:
         """Forget the requests of the plan that nobody has sent; for a plan that the server can't serve."""
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             connection.execute(
                 "DELETE FROM requests WHERE status='pending' AND batch IS NULL AND (owner IS NULL OR owner=?) "
                 "AND key IN (SELECT key FROM temp.plan)",
@@ -162,9 +162,9 @@ class RequestTable:
 
         Args:
             limit: how many at most.
-            batch: hold them for this batch job instead of this process; they stay held when it ends.
+            batch: the batch job they go into; they stay with it when this process ends.
         """
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             self._worker.beat(connection)
             for dead in self._worker.bury(connection):
                 connection.execute("UPDATE requests SET owner=NULL WHERE owner=? AND status='pending'", [dead])
@@ -175,15 +175,14 @@ class RequestTable:
                 rows = self._free(connection, limit)
             if rows:
                 self._cursor = rows[-1][0]
-            holder = "owner" if batch is None else "batch"
             connection.executemany(
-                f"UPDATE requests SET {holder}=? WHERE key=?", [(batch or self._worker.id, row[1]) for row in rows]
+                "UPDATE requests SET owner=?, batch=? WHERE key=?", [(self._worker.id, batch, row[1]) for row in rows]
             )
-        return [Request(_payload(self._ledger, key, text)) for _, key, text in rows]
+        return [Request(_payload(self.ledger, key, text)) for _, key, text in rows]
 
     def store(self, outcomes: Sequence[Outcome]) -> None:
         """Put outcomes on disk in one transaction; an answer that is there already is never replaced."""
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             self._worker.beat(connection)
             connection.executemany(
                 "UPDATE requests SET status=?, answer=?, error=?, attempts=attempts+?, tokens_in=?, tokens_out=?, cost=?,"
@@ -196,20 +195,56 @@ class RequestTable:
 
     def beat(self) -> None:
         """Say that this process is alive."""
-        with self._ledger.errors():
+        with self.ledger.errors():
             self._worker.beat(self._connection)
 
-    def release(self, batch: str) -> int:
-        """Give back the unanswered requests of a batch job that has ended; returns how many."""
-        with self._ledger.errors(), _transaction(self._connection) as connection:
+    def batches(self) -> list[str]:
+        """Batch jobs that hold pending requests of the plan, those of other living processes that are just sending left out."""
+        with self.ledger.errors(), _transaction(self._connection) as connection:
+            self._worker.beat(connection)
+            for dead in self._worker.bury(connection):
+                connection.execute("UPDATE requests SET owner=NULL WHERE owner=? AND status='pending'", [dead])
+            rows = connection.execute(
+                "SELECT batch FROM temp.plan JOIN requests USING (key) WHERE status='pending' AND batch IS NOT NULL "
+                "GROUP BY batch HAVING max(owner IS NOT NULL AND owner<>?)=0 ORDER BY min(position)",
+                [self._worker.id],
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def take(self, batch: str) -> list[Request]:
+        """The pending requests of a batch job, now sent by this process; empty when another process was faster."""
+        with self.ledger.errors(), _transaction(self._connection) as connection:
+            rows = connection.execute(
+                "SELECT key, payload FROM requests WHERE batch=? AND status='pending' AND (owner IS NULL OR owner=?) "
+                "ORDER BY key",
+                [batch, self._worker.id],
+            ).fetchall()
+            connection.execute(
+                "UPDATE requests SET owner=? WHERE batch=? AND status='pending' AND owner IS NULL", [self._worker.id, batch]
+            )
+        return [Request(_payload(self.ledger, *row)) for row in rows]
+
+    def sent(self, batch: str) -> None:
+        """The batch job is with the server: any process may collect it."""
+        with self.ledger.errors():
+            self._connection.execute("UPDATE requests SET owner=NULL WHERE batch=? AND status='pending'", [batch])
+
+    def release(self, batch: str, attempts: int) -> None:
+        """Give back the unanswered requests of a batch job that has ended; those sent ``attempts`` times have failed."""
+        with self.ledger.errors(), _transaction(self._connection) as connection:
             self._cursor = 0
-            return connection.execute(
-                "UPDATE requests SET batch=NULL, attempts=attempts+1 WHERE batch=? AND status='pending'", [batch]
-            ).rowcount
+            connection.execute(
+                "UPDATE requests SET batch=NULL, owner=NULL, attempts=attempts+1 WHERE batch=? AND status='pending'", [batch]
+            )
+            connection.execute(
+                "UPDATE requests SET status='failed', error='the batch job ended without an answer', finished=? "
+                "WHERE status='pending' AND batch IS NULL AND attempts>=? AND key IN (SELECT key FROM temp.plan)",
+                [time.time(), attempts],
+            )
 
     def held_by_others(self) -> int:
         """How many pending requests of the plan other living processes hold."""
-        with self._ledger.errors():
+        with self.ledger.errors():
             row = self._connection.execute(
                 "SELECT count(*) FROM temp.plan JOIN requests USING (key) WHERE status='pending' AND batch IS NULL "
                 "AND owner IS NOT NULL AND owner<>?",
@@ -219,7 +254,7 @@ class RequestTable:
 
     def tally(self) -> Tally:
         """The plan's requests by status."""
-        with self._ledger.errors():
+        with self.ledger.errors():
             rows = self._connection.execute(
                 "SELECT status, count(*), sum(tokens_in), sum(tokens_out), sum(cost) FROM temp.plan JOIN requests "
                 "USING (key) GROUP BY status ORDER BY status"
@@ -238,7 +273,7 @@ class RequestTable:
         Raises:
             DataError: the row's payload is not the one that its key stands for: the ledger is damaged.
         """
-        with self._ledger.errors():
+        with self.ledger.errors():
             row = self._connection.execute(
                 "SELECT payload, status, answer, error, attempts, tokens_in, tokens_out, cost, server FROM requests "
                 "WHERE key=?",
@@ -246,7 +281,7 @@ class RequestTable:
             ).fetchone()
         if row is None:
             return None
-        _payload(self._ledger, request.key, row[0])
+        _payload(self.ledger, request.key, row[0])
         return Outcome(request.key, *row[1:])
 
     def _free(self, connection: sqlite3.Connection, limit: int) -> list[tuple[int, str, str]]:

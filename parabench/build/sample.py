@@ -62,8 +62,9 @@ class Sample:
     facts: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
-        """Settings and facts, for the build record."""
-        return {**self.settings.model_dump(), **self.facts}
+        """Settings and facts, for the build record; where captions are given by name, bounds and seed played no part."""
+        given = {} if "left_out" in self.facts else {"images", "captions_per_image", "min_words", "max_words", "seed"}
+        return {**self.settings.model_dump(exclude=given), **self.facts}
 
 
 def read_images(path: Path, from_split: str | None = None) -> tuple[list[Row], Literal["coco", "karpathy"]]:
@@ -163,6 +164,38 @@ def draw(path: Path, settings: Sampling, labels: Path | None = None) -> Sample:
         "n_captions": len(captions),
         "left_out": dict(sorted(junk.items())),
         "strata": {name or "(no category)": share for name, share in sorted(shares.items())} if known else {},
+    }
+    source = SourceRecord(name=path.name, sha256=sha256_file(path), kind=kind)
+    return Sample(captions, images, source, settings, facts)
+
+
+def named(path: Path, caption_ids: Sequence[str], settings: Sampling, labels: Path | None = None) -> Sample:
+    """The captions that somebody's sentences rewrite, in gallery order; ids that the file does not have are left out.
+
+    Raises:
+        DataError: the file is not what it has to be, or has none of these captions.
+    """
+    images, kind = read_images(path, settings.from_split)
+    known = {} if labels is None else read_labels(labels)
+    wanted = set(caption_ids)
+    for image in images:
+        image["labels"] = list(known.get(image["image_id"], ())) if labels is not None else None
+    captions = [
+        Caption(caption_id, image["image_id"], text, settings.split, tuple(known.get(image["image_id"], ())))
+        for image in images
+        for caption_id, text in dict(image["captions"]).items()
+        if caption_id in wanted
+    ]
+    if not captions:
+        raise DataError(
+            f"{path} has none of the {len(wanted):,} captions that are to be rewritten, e.g. {next(iter(wanted), '')}",
+            "use the annotations file that these sentences were written for",
+        )
+    facts = {
+        "n_images_in_file": len(images),
+        "n_captions_in_file": sum(len(image["captions"]) for image in images),
+        "n_images": len({caption.image_id for caption in captions}),
+        "n_captions": len(captions),
     }
     source = SourceRecord(name=path.name, sha256=sha256_file(path), kind=kind)
     return Sample(captions, images, source, settings, facts)

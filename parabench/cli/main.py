@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": ("parabench.cli.demo", "Compare four encoders on the built-in set, offline, in under a minute."),
     "evaluate": ("parabench.cli.evaluate", "Evaluate encoders: same pictures for other words?"),
     "report": ("parabench.cli.report", "Write the HTML page of one or more finished runs."),
+    "build-dataset": ("parabench.cli.build_dataset", "Build a paraphrase benchmark from captions: by LLM, people, rules, or import."),
     "models": ("parabench.cli.models", "List the kinds of encoders and how to name them."),
     "datasets": ("parabench.cli.datasets", "List the built-in benchmarks."),
     "review": ("parabench.cli.review", "Let people judge the sentences of a build: page, export, import."),

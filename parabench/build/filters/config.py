@@ -23,7 +23,7 @@ class Check(_Section):
 
 
 class LanguageCheck(Check):
-    """``min_english``: share of the words that have to be English function words or …; see the YAML."""
+    """``min_english``: the least posterior probability of English."""
 
     min_english: float = Field(ge=0, le=1)
 
@@ -42,6 +42,7 @@ class ClosenessCheck(Check):
 
     max_ratio: float = Field(ge=0, le=1)
     max_jaccard: float = Field(ge=0, le=1)
+    min_order: float = Field(ge=0, le=1)
     max_bleu: float = Field(ge=0, le=100)
     foil_min_ratio: float = Field(ge=0, le=1)
 

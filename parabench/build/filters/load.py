@@ -6,16 +6,28 @@ from pathlib import Path
 
 from parabench.build.filters.base import Filter
 from parabench.build.filters.config import FilterConfig
-from parabench.build.filters.form import Characters, Junk, Language, Length
 
 
 def load_filters(config: FilterConfig, *, training_captions: Path | None = None) -> list[Filter]:
-    """Make the filters.
+    """Make the filters, each fresh: those that compare candidates with earlier ones serve one run.
+
+    Models are loaded when the first candidate needs them, training captions at once.
 
     Args:
         config: :meth:`FilterConfig.read`.
-        training_captions: a file of captions that the benchmark must not share with a training set.
+        training_captions: a file of captions that the benchmark must not share with a training set; without it
+            there is no check of leakage.
+
+    Raises:
+        UsageError: the sentence encoder is a CLIP.
+        DataError: training captions or word lists can't be read.
     """
+    from parabench.build.filters.closeness import Closeness
+    from parabench.build.filters.content import content_checks
+    from parabench.build.filters.duplicates import Duplicates
+    from parabench.build.filters.form import Characters, Junk, Language, Length
+    from parabench.build.filters.wordlists import Pii, Toxicity
+
     filters: list[Filter] = []
     if config.characters.enabled:
         filters.append(Characters(config.characters))
@@ -25,4 +37,32 @@ def load_filters(config: FilterConfig, *, training_captions: Path | None = None)
         filters.append(Length(config.length))
     if config.language.enabled:
         filters.append(Language(config.language))
+    if config.toxicity.enabled:
+        filters.append(Toxicity(config.toxicity))
+    if config.pii.enabled:
+        filters.append(Pii(config.pii))
+    if config.closeness.enabled:
+        filters.append(Closeness(config.closeness))
+    filters += content_checks(config.numbers, config.colours, config.negation, config.names)
+    if config.leakage.enabled and training_captions is not None:
+        from parabench.build.filters.leakage import Leakage
+        from parabench.build.filters.training_captions import read_training_captions
+
+        filters.append(Leakage(config.leakage, read_training_captions(training_captions)))
+    if config.semantic.enabled or config.semantic_duplicates.enabled:
+        from parabench.build.filters.semantic import Semantic, SentenceVectors
+
+        vectors = SentenceVectors(config.semantic)
+        if config.semantic.enabled:
+            filters.append(Semantic(config.semantic, vectors))
+    if config.entailment.enabled:
+        from parabench.build.filters.entailment import Entailment
+
+        filters.append(Entailment(config.entailment))
+    if config.duplicates.enabled:
+        filters.append(Duplicates(config.duplicates))
+    if config.semantic_duplicates.enabled:
+        from parabench.build.filters.semantic_duplicates import SemanticDuplicates
+
+        filters.append(SemanticDuplicates(config.semantic_duplicates, vectors))
     return filters

@@ -29,6 +29,8 @@ def _single_spaces(line: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def words(text: str) -> tuple[str, ...]:
     """The words as they are compared: NFKC, case folded, without punctuation; hyphens separate, apostrophes do not."""
+    if text.isascii():
+        return tuple(_WORD.findall(text.lower()))
     folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold().translate(_PUNCTUATION)
     return tuple(_WORD.findall(folded))
 

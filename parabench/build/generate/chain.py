@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parabench.build.caption import Caption
-from parabench.build.generate.answers import MalformedAnswerError, sentence_of
+from parabench.build.generate.answers import MalformedAnswerError, plain_sentence, sentence_of
 from parabench.build.generate.prompts import Prompt
 from parabench.build.requests import Outcome, Request
 
@@ -42,6 +42,7 @@ class Chain:
         prompts: one a step.
         model, parameters: part of every payload.
         structured: whether the server is asked to keep to a JSON schema.
+        plain: whether the model answers with the sentence and nothing else.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Chain:
     model: str
     parameters: Mapping[str, Any]
     structured: bool = True
+    plain: bool = False
 
     def follow(self, caption: Caption, lookup: Lookup, *, ask_failed: bool = False) -> Request | Result:
         """The next request of a caption, or its result.
@@ -75,10 +77,10 @@ class Chain:
                 if outcome.status == "refused":
                     return Result(" ".join(said.split()) or NO_ANSWER, "refused by the model")
                 try:
-                    sentence = sentence_of(said, prompt.answer)
+                    sentence = plain_sentence(said) if self.plain else sentence_of(said, prompt.answer)
                     break
                 except MalformedAnswerError as error:
-                    if repair == REPAIRS:
+                    if self.plain or repair == REPAIRS:
                         return Result(" ".join(said.split())[:1000] or NO_ANSWER, f"malformed answer: {error}")
                     messages = [*messages, *_complaint(said, str(error), prompt.answer)]
         return Result(sentence)

@@ -14,7 +14,7 @@ from parabench.build.generate.protocol import Options, Plan
 from parabench.build.ledger import Ledger
 from parabench.build.record import GeneratorRecord, RequestsRecord
 from parabench.build.requests import Outcome, Request, RequestTable
-from parabench.errors import UsageError
+from parabench.errors import ModelError, UsageError
 from parabench.progress import note
 
 _CHARACTERS_A_TOKEN = 4
@@ -49,11 +49,14 @@ class ChatGenerator:
         asker: the way to the model.
         options: what is wanted.
         parameters: of every request, defaults already merged with the user's.
+        plain: the model answers with the sentence and nothing else.
+        structured: ask for answers by JSON schema.
     """
 
     def __init__(
-        self, source: str, model: str, about: str, asker: Asker, options: Options, parameters: Mapping[str, Any]
-    ) -> None:
+        self, source: str, model: str, about: str, asker: Asker, options: Options, parameters: Mapping[str, Any], *,
+        plain: bool = False, structured: bool = True,
+    ) -> None:  # fmt: skip
         reserved = {"model", "messages", "response_format", "stream", "n"} & set(parameters)
         if reserved:
             raise UsageError(f"the parameter '{min(reserved)}' can't be set", "it follows from the other options")
@@ -63,6 +66,7 @@ class ChatGenerator:
         if not kinds:
             raise UsageError("there is nothing to write", "name --kinds, or ask for --foils")
         self._prompts = {kind: [read_prompt(name, options.prompts) for name in STEPS[kind]] for kind in kinds}
+        self._plain, self._structured = plain, structured and not plain
         self._tally = RequestsRecord()
 
     def record(self) -> GeneratorRecord:
@@ -119,13 +123,20 @@ class ChatGenerator:
                     note("the server takes no JSON schema (response_format): asking in words alone")
                     table.drop_pending()
                     ledger.set_default(self._plain_mark, "1")
+                    continue
+                if left := table.tally()["pending"]:
+                    raise ModelError(
+                        f"{left:,} requests are in jobs of the Batch API that an earlier run submitted",
+                        "run the same command with --batch-api to collect them",
+                    )
             self._count(captions, chains, table)
             yield from self._candidates(captions, chains, table, created)
 
     def _chains(self, ledger: Ledger | None) -> list[Chain]:
-        structured = ledger is None or ledger.meta(self._plain_mark) is None
+        structured = self._structured and (ledger is None or ledger.meta(self._plain_mark) is None)
         return [
-            Chain(kind, prompts, self._model, self._parameters, structured) for kind, prompts in self._prompts.items()
+            Chain(kind, prompts, self._model, self._parameters, structured, self._plain)
+            for kind, prompts in self._prompts.items()
         ]
 
     @property

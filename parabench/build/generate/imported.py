@@ -23,6 +23,8 @@ from parabench.data.table_file import TableFile, read_table
 from parabench.errors import DataError, UsageError, did_you_mean
 from parabench.storage import sha256_file
 
+SHIPPED_CREATED = "2026-11"
+"""When our own sentences were written."""
 LOWEST_RATING = 4
 """A paraphrase that any review rates lower is dropped."""
 _WIDE = (*PARAPHRASE_KINDS, "foil")
@@ -210,6 +212,6 @@ def shipped_table(name: str) -> TableFile:
     """Our own sentences that come with the package, as a table."""
     from parabench.data.sources.reviewed import shipped_rows
 
-    rows = shipped_rows(name)
+    rows = [{**row, "generator": f"llm-{row['writer']}", "created": SHIPPED_CREATED} for row in shipped_rows(name)]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return TableFile(Path(name), columns, rows, list(range(1, len(rows) + 1)), "line")

@@ -55,7 +55,7 @@ class Options:
     prompts: Path | None = None
     file: Path | None = None
     tasks: Path | None = None
-    platform: str = "csv"
+    platform: str | None = None
     per_task: int = 1
     batch_api: bool = False
     poll: float = 30.0
@@ -91,6 +91,21 @@ class Plan:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
+
+    def __str__(self) -> str:
+        lines = [f"plan: {self.captions:,} captions, {self.candidates:,} sentences"]
+        if self.requests:
+            lines.append(
+                f"requests: {self.requests:,}, of which {self.answered:,} are answered in the ledger and "
+                f"{self.requests - self.answered:,} are to be sent"
+            )
+            lines.append(f"tokens (estimated): {self.tokens_in:,} sent, {self.tokens_out:,} received")
+            lines.append(
+                "cost: give --price-in and --price-out (per million tokens) for an estimate"
+                if self.cost is None
+                else f"cost (estimated, at the prices given): {self.cost:.4f}"
+            )
+        return "\n".join(lines)
 
 
 class Generator(Protocol):
