@@ -21,7 +21,7 @@ from parabench.build.release import write_release
 from parabench.data import load
 from parabench.errors import DataError, UsageError
 
-NAME = "parabench/dogs"
+NAME = "parabench/coco-paraphrase"
 
 
 @pytest.fixture

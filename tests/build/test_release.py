@@ -162,7 +162,7 @@ def test_reviews_decide_and_nothing_vanishes(ledger, tmp_path):
     pairs = {row["pair_id"]: row for row in got.pairs.to_pylist()}
     rejected = {(row["pair_id"], row["reason"]): row["paraphrase"] for row in got.rejected.to_pylist()}
     assert set(rejected) == {
-        ("c0-lexical", "review: detail added"), ("c0-foil", "review: still true"), ("c1-lexical", "review: reworded"),
+        ("c0-lexical", "reviewers: detail added"), ("c0-foil", "reviewers: still true"), ("c1-lexical", "reviewers: reworded"),
         ("c0-free", "too short"),
     }  # fmt: skip
     assert "c0-lexical" not in pairs and pairs["c1-lexical"]["paraphrase"].startswith("One brown dog, number 1")
