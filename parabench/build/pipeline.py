@@ -1,0 +1,230 @@
+"""A build from captions to the released folder: sample, plan, generate, check, release.
+
+Every step is a function of the files, the settings and the ledger, so a build that is killed anywhere ends in the same
+bytes when the same command is run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parabench.build.candidates import Candidate, CandidateTable
+from parabench.build.generate import GENERATORS, Generator, Options, Plan
+from parabench.build.generate.imported import ImportGenerator, shipped_table
+from parabench.build.ledger import Ledger
+from parabench.build.record import BuildRecord, FilterCount
+from parabench.build.sample import Sample, Sampling, draw, named
+from parabench.errors import DataError, UsageError
+from parabench.progress import bar, note
+from parabench.storage import disk_errors
+from parabench.version import __version__
+
+OWN = "coco-paraphrase"
+"""The build of the sentences that come with the package."""
+_OWN_ABOUT = (
+    "Written one by one by large language models to a written brief and reviewed by separate runs that saw only the "
+    "sentences; no person has checked them."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a build is told.
+
+    Attributes:
+        captions: annotations file; ``None`` only for our own sentences, whose file is looked for or downloaded.
+        out: folder of the release.
+        ledger: the ledger; ``None`` for ``OUT.ledger.sqlite`` beside the folder.
+        generator: a name of ``GENERATORS``; ``None`` for the sentences that come with the package.
+        options: for the generator.
+        sampling: which captions; for imports only split and ``from_split`` count.
+        labels: file of categories.
+        filters: configuration of the quality checks; ``None`` for the defaults.
+        training_captions: captions that the release must not share.
+        name: of the benchmark; ``None`` for the name of ``out``.
+        overwrite: replace an earlier release in ``out`` that this ledger did not write.
+    """
+
+    captions: Path | None
+    out: Path
+    ledger: Path | None = None
+    generator: str | None = None
+    options: Options = field(default_factory=Options)
+    sampling: Sampling = field(default_factory=Sampling)
+    labels: Path | None = None
+    filters: Path | None = None
+    training_captions: Path | None = None
+    name: str | None = None
+    overwrite: bool = False
+
+
+class Build:
+    """A build whose inputs are read and checked; nothing is asked and nothing written yet.
+
+    Raises:
+        UsageError, DataError: an input is not what it has to be.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from parabench.build.filters import FilterConfig
+
+        self.settings = settings
+        self.out = settings.out.expanduser().absolute()
+        ledger = settings.ledger or self.out.with_name(f"{self.out.name}.ledger.sqlite")
+        self.ledger_path = ledger.expanduser().absolute()
+        if self.ledger_path.is_relative_to(self.out):
+            raise UsageError(f"the ledger {ledger} lies in the release's folder", "put --ledger elsewhere")
+        self.filter_config = FilterConfig.read(settings.filters)
+        if settings.training_captions is not None and not settings.training_captions.is_file():
+            raise DataError(f"no such file: {settings.training_captions}", "check --training-captions")
+        self.generator = self._generator()
+        self.sample = self._sample()
+
+    def plan(self) -> Plan:
+        """What it would take, given what the ledger holds."""
+        if not self.ledger_path.exists():
+            return self.generator.plan(self.sample.captions, None)
+        with Ledger(self.ledger_path) as ledger:
+            return self.generator.plan(self.sample.captions, ledger)
+
+    def run(self) -> tuple[Path, BuildRecord]:
+        """Generate, check, release.
+
+        Returns:
+            The folder and what was done.
+
+        Raises:
+            ParabenchError: something stops the build; run again, it continues.
+        """
+        from parabench.build.release import write_release
+
+        self._refuse_early()
+        with Ledger(self.ledger_path) as ledger:
+            mark = f"released:{self.out}"
+            overwrite = self.settings.overwrite or ledger.meta(mark) is not None
+            if self._in_use() and not overwrite:
+                raise DataError(
+                    f"{self.out} is not empty and was not written from the ledger {self.ledger_path}",
+                    "choose another --out, or replace that release with --overwrite",
+                )
+            created = ledger.set_default("created", _today())
+            steps = self._fill(ledger, created)
+            record = self._record(created, steps)
+            ledger.set_default(mark, created)
+            folder = write_release(
+                ledger, self.sample.images, self.out, name=self.settings.name or self.out.name, record=record,
+                overwrite=overwrite,
+            )  # fmt: skip
+        return folder, record
+
+    def hand_out(self) -> Path:
+        """Write the tasks for people, for a generator that waits for them.
+
+        Raises:
+            UsageError: the generator needs no people.
+        """
+        from parabench.build.generate.human import HumanGenerator
+
+        if not isinstance(self.generator, HumanGenerator):
+            raise UsageError("only the generator 'human' writes tasks", "add --generator human")
+        return self.generator.hand_out(self.sample.captions)
+
+    def _fill(self, ledger: Ledger, created: str) -> list[FilterCount]:
+        """The table of candidates, checked; returns the funnel."""
+        from parabench.build.filters import Funnel, load_filters, run_filters
+
+        filters = load_filters(self.filter_config, training_captions=self.settings.training_captions)
+        table = CandidateTable(ledger)
+        written = Counter[str]()
+        funnel = Funnel()
+        stream = self.generator.generate(self.sample.captions, ledger, created)
+        table.replace(_shown(run_filters(_counted(stream, written), filters, funnel)))
+        lost = sum(written.values()) - written[""]
+        generation = FilterCount(
+            name="generation", seen=sum(written.values()), dropped=lost,
+            reasons=dict(sorted(((r, n) for r, n in written.items() if r), key=lambda item: (-item[1], item[0]))),
+        )  # fmt: skip
+        return [generation, *(FilterCount(**row) for row in funnel.rows())]
+
+    def _record(self, created: str, steps: list[FilterCount]) -> BuildRecord:
+        return BuildRecord(
+            parabench_version=__version__,
+            created=created,
+            seed=self.settings.sampling.seed,
+            source=self.sample.source,
+            sampling=self.sample.record(),
+            generator=self.generator.record(),
+            requests=self.generator.requests(),
+            filters=self.filter_config.model_dump(mode="json"),
+            funnel=steps,
+            n_candidates=steps[0].seen,
+            n_kept=steps[0].seen - sum(step.dropped for step in steps),
+        )
+
+    def _generator(self) -> Generator:
+        if self.settings.generator is None:
+            return ImportGenerator(
+                self.settings.options, table=shipped_table("coco_paraphrase.jsonl.gz"), about=_OWN_ABOUT
+            )
+        return GENERATORS.get(self.settings.generator)(self.settings.options)
+
+    def _sample(self) -> Sample:
+        path = self.settings.captions
+        if path is None:
+            if self.settings.generator is not None:
+                raise UsageError("the captions to rewrite are missing", "name their file with --captions")
+            path = _coco_captions()
+        wanted = getattr(self.generator, "caption_ids", None)
+        if wanted is not None:
+            return named(path, wanted, self.settings.sampling, self.settings.labels)
+        return draw(path, self.settings.sampling, self.settings.labels)
+
+    def _in_use(self) -> bool:
+        return self.out.is_dir() and any(self.out.iterdir())
+
+    def _refuse_early(self) -> None:
+        """What would fail at the end fails before a cent is spent."""
+        if self.out.exists() and not self.out.is_dir():
+            raise DataError(f"{self.out} is a file", "choose another --out")
+        with disk_errors(self.out):
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.out.parent, os.W_OK | os.X_OK):
+                raise PermissionError(13, "the folder is read-only", str(self.out.parent))
+
+
+def _counted(candidates: Iterable[Candidate], counts: Counter[str]) -> Iterator[Candidate]:
+    for candidate in candidates:
+        counts[candidate.reason.partition(":")[0]] += 1
+        yield candidate
+
+
+def _shown(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    with bar("candidates", None, "sentence") as progress:
+        for candidate in candidates:
+            progress.update()
+            yield candidate
+
+
+def _today() -> str:
+    """The date (UTC), or that of ``$SOURCE_DATE_EPOCH``, by which others rebuild the same bytes."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return moment.date().isoformat()
+
+
+def _coco_captions() -> Path:
+    from parabench.data.download import COCO_ANNOTATIONS, download_coco_captions
+    from parabench.data.sources.files import NotHereError, find
+
+    names = ["coco/captions_val2017.json", "annotations/captions_val2017.json"]
+    try:
+        path = find(names, None, COCO_ANNOTATIONS)
+    except NotHereError:
+        path = download_coco_captions()
+    note(f"captions: {path}")
+    return path
