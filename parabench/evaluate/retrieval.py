@@ -24,7 +24,9 @@ def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
         rows = rankings.rows(role)  # type: ignore[arg-type]
         _add_ranks(task, rankings.target_rank[rows], image[rows], len(rankings.gallery), suffix, resampling)
     if rankings.caption_rank:
-        ranks = np.array(list(rankings.caption_rank.values()), np.int64)
+        # gallery order, because resamples are drawn by position
+        found = [rankings.caption_rank[key] for key in rankings.gallery if key in rankings.caption_rank]
+        ranks = np.array(found, np.int64)
         n_captions = len(rankings.rows("caption"))
         _add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
     task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}
