@@ -39,7 +39,7 @@ class Reference:
         name, split, fingerprint: of the benchmark.
         queries: ``query_id, role, caption_id, image_id, kind, source`` (strings), ``sha256`` (16 bytes), ``words``
             (int32) and ``distance`` (float64), one row a query in the order of :class:`Queries`.
-        gallery: ``image_id``, ``url`` and ``labels``, in gallery order.
+        gallery: ``image_id``, ``url``, ``license`` and ``labels``, in gallery order.
         ratings: how alike people rated each pair, 0–1, in the order of the paraphrases; empty without ratings.
         queries_sha256, gallery_sha256: over all query texts' full hashes, and over all image ids, in order.
     """
@@ -81,7 +81,7 @@ class Reference:
         rated = bool(ratings) and all(rating is not None for rating in ratings)
         return cls(
             benchmark.name, benchmark.split, benchmark.fingerprint, table,
-            benchmark.gallery.select(["image_id", "url", "labels"]),
+            benchmark.gallery.select(["image_id", "url", "license", "labels"]),
             np.array(ratings, np.float64) / 5 if rated else np.zeros(0),
             hashlib.sha256("".join(hashes).encode()).hexdigest(), sha256_json(benchmark.image_ids),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from parabench.evaluate.evaluate import warnings_of
 from parabench.evaluate.items import Items
@@ -36,6 +37,15 @@ FAR = 65_535
 """Ranks are published up to here; no metric of the table looks that deep."""
 
 _VERSION = 1
+_EXAMPLES, _SHOWN = 6, 5
+
+
+class Example(BaseModel):
+    """A pair, by its number, and the first gallery positions for its caption and for its paraphrase."""
+
+    pair: int
+    caption_top: list[int]
+    paraphrase_top: list[int]
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Scored:
         warnings: what a reader must know before trusting a high similarity.
         ao: ``(n_pairs,)`` AO@10 of every pair in 1/25,200.
         caption_rank, paraphrase_rank: ``(n_pairs,)`` 1-based ranks of the right picture, at most 65,535.
+        examples: pairs where the wording changed most.
     """
 
     tasks: dict[str, TaskResult]
@@ -54,6 +65,7 @@ class Scored:
     ao: NDArray[np.uint16]
     caption_rank: NDArray[np.uint16]
     paraphrase_rank: NDArray[np.uint16]
+    examples: list[Example]
 
     def number(self, task: str, metric: str) -> Any:
         """One :class:`Measure`, or ``None``."""
@@ -78,8 +90,23 @@ def score_rankings(rankings: Rankings) -> Scored:
     ranks = np.minimum(rankings.target_rank, FAR).astype(np.uint16)
     return Scored(
         tasks, warnings_of(tasks, rankings), np.rint(per_pair["AO@10"] * AO_SCALE).astype(np.uint16),
-        ranks[rankings.caption_row[rows]], ranks[rows],
+        ranks[rankings.caption_row[rows]], ranks[rows], _examples(rankings, rows, per_pair["AO@10"]),
     )  # fmt: skip
+
+
+def _examples(rankings: Rankings, rows: NDArray[np.int64], similarity: NDArray[np.float64]) -> list[Example]:
+    """Where the caption finds its picture first and the paraphrase is least alike: at most one a picture."""
+    captions = rankings.caption_row[rows]
+    found_first = rankings.target_rank[captions] == 1
+    order = np.lexsort((np.arange(len(rows)), -rankings.target_rank[rows], similarity, ~found_first))
+    seen: set[str] = set()
+    chosen = []
+    for pair in order.tolist():
+        if len(chosen) < _EXAMPLES and rankings.image_id[rows[pair]] not in seen:
+            seen.add(rankings.image_id[rows[pair]])
+            first, second = rankings.top[captions[pair], :_SHOWN], rankings.top[rows[pair], :_SHOWN]
+            chosen.append(Example(pair=pair, caption_top=first.tolist(), paraphrase_top=second.tolist()))
+    return chosen
 
 
 def cache_key(rankings_sha256: str, reference: Reference) -> str:
@@ -94,6 +121,7 @@ def remember(key: str, scored: Scored) -> None:
     """Keep the numbers of a rankings file."""
     told = {
         "tasks": {name: task.model_dump(mode="json") for name, task in scored.tasks.items()}, "warnings": scored.warnings,
+        "examples": [example.model_dump() for example in scored.examples],
         "pairs": np.stack([scored.ao, scored.caption_rank, scored.paraphrase_rank]).astype("<u2").tobytes().hex(),
     }  # fmt: skip
     body = json.dumps(told, separators=(",", ":"))
@@ -107,12 +135,13 @@ def recall(key: str) -> Scored | None:
         if json.loads(head)["sha256"] != sha256_json(body):
             return None
         told = json.loads(body)
+        pairs = np.frombuffer(bytes.fromhex(told["pairs"]), "<u2").reshape(3, -1)
+        return Scored(
+            {name: TaskResult.model_validate(task) for name, task in told["tasks"].items()}, told["warnings"], *pairs,
+            [Example.model_validate(example) for example in told["examples"]],
+        )  # fmt: skip
     except (OSError, ValueError, KeyError):
         return None
-    pairs = np.frombuffer(bytes.fromhex(told["pairs"]), "<u2").reshape(3, -1)
-    return Scored(
-        {name: TaskResult.model_validate(task) for name, task in told["tasks"].items()}, told["warnings"], *pairs
-    )
 
 
 def _place(key: str) -> Path:
