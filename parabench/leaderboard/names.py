@@ -88,3 +88,9 @@ def texts_of(value: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str,
             yield from texts_of(held, f"{where}[{place}]", depth + 1)
     else:
         yield where, value
+
+
+def shown(text: str, longest: int = 80) -> str:
+    """A stranger's text for a terminal or a message: printable, on one line, cut."""
+    plain = "".join(char if char.isprintable() else "�" for char in text)
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"

@@ -58,6 +58,7 @@ class Scored:
         ao: ``(n_pairs,)`` AO@10 of every pair in 1/25,200.
         caption_rank, paraphrase_rank: ``(n_pairs,)`` 1-based ranks of the right picture, at most 65,535.
         examples: pairs where the wording changed most.
+        depth: how deep the rankings are.
     """
 
     tasks: dict[str, TaskResult]
@@ -66,6 +67,7 @@ class Scored:
     caption_rank: NDArray[np.uint16]
     paraphrase_rank: NDArray[np.uint16]
     examples: list[Example]
+    depth: int
 
     def number(self, task: str, metric: str) -> Any:
         """One :class:`Measure`, or ``None``."""
@@ -91,6 +93,7 @@ def score_rankings(rankings: Rankings) -> Scored:
     return Scored(
         tasks, warnings_of(tasks, rankings), np.rint(per_pair["AO@10"] * AO_SCALE).astype(np.uint16),
         ranks[rankings.caption_row[rows]], ranks[rows], _examples(rankings, rows, per_pair["AO@10"]),
+        rankings.depth,
     )  # fmt: skip
 
 
@@ -121,6 +124,7 @@ def remember(key: str, scored: Scored) -> None:
     """Keep the numbers of a rankings file."""
     told = {
         "tasks": {name: task.model_dump(mode="json") for name, task in scored.tasks.items()}, "warnings": scored.warnings,
+        "depth": scored.depth,
         "examples": [example.model_dump() for example in scored.examples],
         "pairs": np.stack([scored.ao, scored.caption_rank, scored.paraphrase_rank]).astype("<u2").tobytes().hex(),
     }  # fmt: skip
@@ -138,7 +142,7 @@ def recall(key: str) -> Scored | None:
         pairs = np.frombuffer(bytes.fromhex(told["pairs"]), "<u2").reshape(3, -1)
         return Scored(
             {name: TaskResult.model_validate(task) for name, task in told["tasks"].items()}, told["warnings"], *pairs,
-            [Example.model_validate(example) for example in told["examples"]],
+            [Example.model_validate(example) for example in told["examples"]], int(told["depth"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError):
         return None

@@ -15,13 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from parabench.errors import DataError
 from parabench.evaluate.result import TaskResult
 from parabench.leaderboard.compact import MOST_BYTES, believe
-from parabench.leaderboard.names import skeleton
+from parabench.leaderboard.names import shown, skeleton
 from parabench.leaderboard.oddities import oddities
 from parabench.leaderboard.reference import Reference, References
 from parabench.leaderboard.sandbox import Sandbox
 from parabench.leaderboard.schema import RANKINGS, SCHEMA_VERSION, SUBMISSION, Submission
 from parabench.leaderboard.scoring import Scored, cache_key, recall, remember, score_rankings
-from parabench.retrieval.rankings import Rankings
 from parabench.storage import sha256_file
 
 MOST_JSON = 65_536
@@ -83,11 +82,11 @@ class Validator:
 
     def validate(self, folder: Path) -> tuple[Verdict, Entry | None]:
         """The verdict on one folder, and the entry unless it is refused."""
-        name = _shown(folder.name)
+        name = shown(folder.name)
         try:
             submission = _read_submission(folder)
         except DataError as error:
-            return Verdict(entry=name, status="refused", faults=[str(error)]), None
+            return Verdict(entry=name, status="refused", faults=[shown(str(error), 500)]), None
         said = {"entry": name, "model": submission.model.name, "dataset": submission.dataset.name}
         faults = self._against_others(folder, submission)
         try:
@@ -95,9 +94,9 @@ class Validator:
             scored = self._scored(folder, submission, reference)
             faults += _differences(submission, scored)
         except DataError as error:
-            return Verdict(status="refused", faults=[*faults, str(error)], **said), None
+            return Verdict(status="refused", faults=[shown(fault, 500) for fault in (*faults, str(error))], **said), None
         if faults:
-            return Verdict(status="refused", faults=faults, **said), None
+            return Verdict(status="refused", faults=[shown(fault, 500) for fault in faults], **said), None
         flags = oddities(submission, scored)
         if (twin := self._twin(folder, submission, scored)) is not None:
             flags.append(f"every pair has the ranks and the similarity of '{twin}': the rankings are identical")
@@ -133,15 +132,15 @@ class Validator:
         if digest != submission.rankings.sha256:
             raise DataError(f"{RANKINGS} is not the file that {SUBMISSION} names", "make both again: parabench submit RUN")
         key = cache_key(digest, reference)
-        if (held := recall(key)) is not None:
-            _check_track(submission, "retrieval" in held.tasks and "R@1 image→text" in held.tasks["retrieval"].metrics)
-            return held
-        columns = self._sandbox.read(path, len(reference.targets), len(reference.image_ids))
-        rankings = believe(columns, reference)
-        if rankings.depth != submission.rankings.depth:
-            raise DataError(f"rankings are {rankings.depth} deep, and {SUBMISSION} says {submission.rankings.depth}")
-        _check_track(submission, bool(rankings.caption_rank))
-        return _score(rankings, key)
+        scored = recall(key)
+        if scored is None:
+            scored = score_rankings(believe(self._sandbox.read(path, len(reference.targets), len(reference.image_ids)), reference))
+            remember(key, scored)
+        if scored.depth != submission.rankings.depth:
+            raise DataError(f"rankings are {scored.depth} deep, and {SUBMISSION} says {submission.rankings.depth}")
+        if submission.model.track == "caption-gallery" and "R@1 image→text" in scored.tasks["retrieval"].metrics:
+            raise DataError("image → text ranks need an image tower, and the track is 'caption-gallery'", "declare the track 'image'")
+        return scored
 
     def _against_others(self, folder: Path, submission: Submission) -> list[str]:
         faults = []
@@ -157,17 +156,6 @@ class Validator:
             elif alike and (same_set or own.model.name != submission.model.name):
                 faults.append(f"'{submission.model.name}' reads like '{own.model.name}' of '{other}' → choose a name that can't be mistaken")
         return faults
-
-
-def _score(rankings: Rankings, key: str) -> Scored:
-    scored = score_rankings(rankings)
-    remember(key, scored)
-    return scored
-
-
-def _check_track(submission: Submission, searches_texts: bool) -> None:
-    if submission.model.track == "caption-gallery" and searches_texts:
-        raise DataError("image → text ranks need an image tower, and the track is 'caption-gallery'", "declare the track 'image'")
 
 
 def find_submissions(paths: Sequence[Path]) -> list[Path]:
@@ -207,9 +195,9 @@ def _read_submission(folder: Path) -> Submission:
         return Submission.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(_shown(str(part)) for part in first["loc"]) or SUBMISSION
+        where = ".".join(shown(str(part)) for part in first["loc"]) or SUBMISSION
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise DataError(f"{SUBMISSION}: {where}: {_shown(first['msg'].removeprefix('Value error, '), 300)}{more}") from None
+        raise DataError(f"{SUBMISSION}: {where}: {shown(first['msg'].removeprefix('Value error, '), 300)}{more}") from None
 
 
 def _version(data: bytes) -> Any:
@@ -218,7 +206,7 @@ def _version(data: bytes) -> Any:
     try:
         value = from_json(data)
     except ValueError as error:
-        raise DataError(f"{SUBMISSION} is not JSON: {_shown(str(error))}") from None
+        raise DataError(f"{SUBMISSION} is not JSON: {shown(str(error))}") from None
     if not isinstance(value, dict):
         raise DataError(f"{SUBMISSION} is not a JSON object")
     version = value.get("schema_version")
@@ -228,13 +216,13 @@ def _version(data: bytes) -> Any:
 def _check_folder(folder: Path) -> None:
     """Refuse everything but a real folder with two small regular files, before anything is read."""
     if folder.is_symlink() or not folder.is_dir():
-        raise DataError(f"{_shown(folder.name)} is not a folder", f"a submission is a folder with {SUBMISSION} and {RANKINGS}")
+        raise DataError(f"{shown(folder.name)} is not a folder", f"a submission is a folder with {SUBMISSION} and {RANKINGS}")
     caps = {SUBMISSION: MOST_JSON, RANKINGS: MOST_BYTES}
     seen = set()
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name not in caps:
-                raise DataError(f"'{_shown(entry.name)}' does not belong into a submission", f"it holds {SUBMISSION} and {RANKINGS} alone")
+                raise DataError(f"'{shown(entry.name)}' does not belong into a submission", f"it holds {SUBMISSION} and {RANKINGS} alone")
             state = entry.stat(follow_symlinks=False)
             if not stat.S_ISREG(state.st_mode):
                 raise DataError(f"{entry.name} is not a regular file", "links and folders are refused")
@@ -256,7 +244,7 @@ def _differences(submission: Submission, scored: Scored) -> list[str]:
         number = submission.numbers[task][metric]
         computed = scored.tasks.get(task, TaskResult()).metrics.get(metric)
         if computed is None:
-            faults.append(f"numbers name {_shown(task)}: {_shown(metric)}, which the rankings do not give")
+            faults.append(f"numbers name {shown(task)}: {shown(metric)}, which the rankings do not give")
             continue
         for what, mine, tolerance in (
             ("value", computed.value, VALUE_TOLERANCE), ("ci_low", computed.ci_low, INTERVAL_TOLERANCE),
@@ -266,10 +254,3 @@ def _differences(submission: Submission, scored: Scored) -> list[str]:
             if (mine is None) != (theirs is None) or (mine is not None and not np.isclose(theirs, mine, rtol=tolerance, atol=tolerance)):
                 faults.append(f"{task}: {metric}: {what} is given as {theirs} and the rankings give {mine}")
     return faults[:10]
-
-
-def _shown(text: str, longest: int = 80) -> str:
-    """A stranger's text for a terminal: printable, on one line, cut."""
-    plain = "".join(char if char.isprintable() else "�" for char in text)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
-

@@ -67,9 +67,8 @@ def tiny(tmp_path_factory):
     Reference.of(benchmark).write(references)
     own = SimpleNamespace(folder=folder, benchmark=benchmark, references=references, owner=owner)
 
-    def run(name, noise=1.0, seed=0, **options):
-        options = {"sees": "ids"} | options
-        return parabench.evaluate(Noisy(name, noise, seed, owner, options.pop("sees")), benchmark, out=folder / "runs" / name, overwrite=True, **options)
+    def run(name, noise=1.0, salt=0, sees="ids", **options):
+        return parabench.evaluate(Noisy(name, noise, salt, owner, sees), benchmark, out=folder / "runs" / name, overwrite=True, **options)
 
     def submit(made, name, out, **declared):
         return make_submission(made, {**DECLARED, "name": name, **declared}, out, References(references))

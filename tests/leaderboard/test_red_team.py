@@ -15,6 +15,7 @@ import pytest
 
 from parabench.leaderboard.reference import References
 from parabench.leaderboard.sandbox import Sandbox
+from parabench.leaderboard.schema import slug
 from parabench.leaderboard.site import build_site
 from parabench.leaderboard.validate import Validator, find_submissions
 
@@ -225,11 +226,11 @@ TAMPERED = {
     "negative position": (first_position(-1), "gallery position -1"), "position beyond the gallery": (first_position(48), "gallery position 48"),
     "huge position": (first_position(2**31 - 1), "gallery position"), "a picture twice": (repeat_picture, "twice"), "too shallow": (shorter, "deep"),
     "ragged lists": (ragged, "one length"), "empty lists": (empty_lists, ""), "a null list": (null_list, ""), "a null query": (null_query, "null"),
-    "a missing query": (drop_query, "rows"), "a query twice": (duplicate_query, ""), "an unknown query": (unknown_query, "not one of"), "a negative query": (negative_query, "not one of"),
+    "a missing query": (drop_query, "missing"), "a query twice": (duplicate_query, ""), "an unknown query": (unknown_query, "not one of"), "a negative query": (negative_query, "not one of"),
     "queries swapped": (swap_queries, "other texts"), "another text": (other_text, "other texts"), "a surprising column": (extra_column, "surprising column 'scores'"),
     "a pickle": (pickle_column, "surprising column"), "a missing column": (missing_column, "no column 'target_rank'"), "floats for positions": (floats, "type"), "NaN": (nans, "type"),
     "texts for numbers": (strings, "type"), "hashes of another length": (wide_hash, "type"), "structs": (struct_column, "type"), "lists of lists": (nested_lists, "type"),
-    "fifty times the rows": (many_rows, "rows"), "a first query marked as asked again": (foil_again, "missing"), "image → text ranks of all rows": (caption_rank_of_foils, "belong to captions"),
+    "fifty times the rows": (many_rows, "rows"), "a first query marked as asked again": (foil_again, "twice"), "image → text ranks of all rows": (caption_rank_of_foils, "belong to captions"),
     "two image → text ranks of one picture": (two_caption_ranks, "two image"), "a smaller gallery as large as the whole": (small_gallery(48), "smaller"),
     "a smaller gallery of foils": (small_gallery(20), "captions and paraphrases only"), "too many galleries": (many_galleries, ""),
 }  # fmt: skip
@@ -399,11 +400,20 @@ def test_links_that_are_not_https(tiny, entry, link):
     refused(tiny, entry.folder)
 
 
-@pytest.mark.parametrize("name", ["Gооd Model", "Good\u00a0Model", "Ｇood Model", "Good Мodel", "𝐆ood Model", "Go0d Model", "GOOD-MODEL", "good_model", "Good ModeI"])
-def test_names_that_look_like_anothers(tiny, entry, standing, name):
+@pytest.mark.parametrize("name", ["Gооd Model", "Good\u00a0Model", "Ｇood Model", "Good Мodel", "𝐆ood Model"])
+def test_names_in_letters_that_look_like_others(tiny, entry, name):
+    entry.edit("model/name", name)
+    refused(tiny, entry.folder, "U+")
+
+
+@pytest.mark.parametrize("name", ["Go0d Model", "Good M0de1", "GoodModel", "GOOD.MODEL", "Good ModeI", "G00D/model", "Good Mo del"])
+def test_names_that_read_like_anothers(tiny, entry, standing, tmp_path, name):
     entry.edit("model/name", name)
     entry.edit("model/fingerprint", "another-model")
-    refused(tiny, entry.folder, known=find_submissions([standing]))
+    moved = tmp_path / f"{slug(name)}--tiny"
+    if moved != entry.folder:
+        entry.folder.rename(moved)
+    refused(tiny, moved, "reads like 'Good Model'", known=find_submissions([standing]))
 
 
 def test_the_same_model_twice(tiny, entry, standing, tmp_path):
@@ -457,9 +467,13 @@ def test_oddities_are_flagged_for_a_person(tiny, standing, entry, tmp_path):
     copy = verdict_of(tiny, moved, find_submissions([standing]))
     assert copy.status == "flagged"
     assert "identical" in " ".join(copy.flags)
-    entry.folder = moved
+
+
+def test_contamination_is_flagged(tiny, entry):
     entry.edit("declared/paraphrases_of_test_captions", "yes")
-    assert "paraphrases of the test captions" in " ".join(verdict_of(tiny, moved).flags)
+    verdict = verdict_of(tiny, entry.folder)
+    assert verdict.status == "flagged"
+    assert "paraphrases of the test captions in training: yes" in verdict.flags
 
 
 def test_what_is_refused_is_left_out_of_the_site(tiny, standing, tmp_path):
