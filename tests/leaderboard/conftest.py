@@ -65,7 +65,7 @@ def tiny(tmp_path_factory):
     benchmark = dataclasses.replace(parabench.load(folder / "pairs.csv", gallery=folder / "gallery.csv"), name="tiny")
     references = folder / "references"
     Reference.of(benchmark).write(references)
-    own = SimpleNamespace(folder=folder, benchmark=benchmark, references=references, owner=owner)
+    own = SimpleNamespace(folder=folder, benchmark=benchmark, references=references, declared=DECLARED)
 
     def run(name, noise=1.0, salt=0, sees="ids", **options):
         return parabench.evaluate(Noisy(name, noise, salt, owner, sees), benchmark, out=folder / "runs" / name, overwrite=True, **options)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +17,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 import yaml
+from hub import Hub, Repository
 
 from parabench.errors import DataError
 from parabench.leaderboard.hub import open_pull_request, write_eval_results
@@ -173,29 +177,31 @@ def test_eval_results_are_what_the_hubs_client_reads(tiny, standing, tmp_path):
     assert "R@10" in entry.notes
 
 
-def test_a_pull_request_on_a_hub(tiny, standing, tmp_path, monkeypatch):
-    """Against a server on this machine that speaks the Hub's protocol."""
-    hub = pytest.importorskip("hub")
-    server = hub.Hub()
+def test_a_pull_request_on_a_hub(standing, tmp_path):
+    """Against a server on this machine that speaks the Hub's protocol: the entry is proposed, not pushed."""
+    server = Hub()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.repositories["dataset", "parabench/leaderboard"] = repository = hub.Repository()
+    server.repositories["dataset", "parabench/leaderboard"] = repository = Repository()
     repository.commit({"README.md": b"x"})
     code = (
         "import sys; from pathlib import Path; from parabench.leaderboard.hub import open_pull_request; "
-        "print(open_pull_request(Path(sys.argv[1]), 'dataset:parabench/leaderboard'))"
+        "print(open_pull_request(Path(sys.argv[1]), sys.argv[2]))"
     )
-    import os
-    import subprocess
-    import sys
 
-    environment = os.environ | server.environment(tmp_path)
-    done = subprocess.run([sys.executable, "-c", code, str(standing / "good-model--tiny")], capture_output=True, text=True, env=environment)
-    server.shutdown()
+    def ask(target, **environment):
+        command = [sys.executable, "-c", code, str(standing / "good-model--tiny"), target]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | server.environment(tmp_path, **environment))
+
+    done = ask("dataset:parabench/leaderboard")
     assert done.returncode == 0, done.stderr
-    files = repository.commits[-1][1]
+    assert done.stdout.strip() == f"{server.url}/datasets/parabench/leaderboard/discussions/1"
+    (proposed,) = repository.pulls
     for name in ("submission.json", "rankings.parquet"):
-        assert files[f"leaderboard/submissions/good-model--tiny/{name}"] == (standing / "good-model--tiny" / name).read_bytes()
-    assert any("create_pr" in str(entry) or entry[1].endswith("/commit/main") for entry in server.log)
+        assert proposed[f"leaderboard/submissions/good-model--tiny/{name}"] == (standing / "good-model--tiny" / name).read_bytes()
+    assert list(repository.commits[-1][1]) == ["README.md"]
+    assert "no token" in ask("dataset:parabench/leaderboard", token=None).stderr
+    assert "did not take the pull request" in ask("dataset:parabench/absent").stderr
+    server.shutdown()
 
 
 def test_a_malformed_target_is_refused(standing):

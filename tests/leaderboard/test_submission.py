@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DECLARED
 
 import parabench
 from parabench.errors import DataError, UsageError
@@ -145,7 +144,7 @@ def test_runs_that_the_leaderboard_does_not_compare(tiny, tmp_path):
     with pytest.raises(DataError, match="collapse"):
         tiny.submit(run, "collapsed", tmp_path)
     with pytest.raises(DataError, match="no dataset 'tiny'"):
-        make_submission(tiny.run("known"), {**DECLARED, "name": "known"}, tmp_path, References())
+        make_submission(tiny.run("known"), {**tiny.declared, "name": "known"}, tmp_path, References())
 
 
 def test_submit_and_validate_on_the_command_line(tiny, tmp_path):

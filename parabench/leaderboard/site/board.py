@@ -37,7 +37,6 @@ class Row:
     numbers: dict[str, Measure]
     reference: bool
     type: str
-    size: str
     ranks: dict[str, tuple[int, int]] = field(default_factory=dict)
     front: bool = False
 
@@ -59,10 +58,15 @@ class Row:
         return str(first) if first == last else f"{first}–{last}"
 
     @property
-    def by_kind(self) -> dict[str, list[float | None]]:
-        """AO@10 and its interval for every kind of pair."""
+    def by_kind(self) -> str:
+        """AO@10 and its interval for every kind of pair: ``lexical=.512,.48,.54|syntactic=…``."""
         kinds = self.numbers["AO@10"].by_kind or {}
-        return {kind: [_short(m.value), _short(m.ci_low), _short(m.ci_high)] for kind, m in kinds.items()}
+        return "|".join(f"{kind}={_short(m.value)},{_short(m.ci_low)},{_short(m.ci_high)}" for kind, m in kinds.items())
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of pairs."""
+        return list(self.numbers["AO@10"].by_kind or {})
 
 
 @dataclass
@@ -120,8 +124,7 @@ def _row(entry: Entry) -> Row:
     if (auc := paraphrase.metrics.get("foil-AUC(AO@10)")) is not None:
         numbers["foil-AUC"] = auc
     kind = "text-only" if model.track == "caption-gallery" and backend not in _TYPES else _TYPES.get(backend, "dual encoder")
-    size = next((name for low, high, name in SIZES if model.n_parameters is not None and low <= model.n_parameters < high), "unknown")
-    return Row(entry, numbers, model.spec in REFERENCE_SPECS, kind, size)
+    return Row(entry, numbers, model.spec in REFERENCE_SPECS, kind)
 
 
 def items_of(entry: Entry, metric: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -165,8 +168,8 @@ def _people(reference: Reference) -> Measure | None:
     return Measure(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, clusters=found.clusters)
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 5)
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}".replace("0.", ".", 1).rstrip("0")
 
 
 def export_row(row: Row) -> dict[str, Any]:

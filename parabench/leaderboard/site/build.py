@@ -78,7 +78,7 @@ def build_site(submissions: Path, out: Path, references: References, *, url: str
         note("the feed has relative links; name the site's address with --url https://…")
     for name in ("style.css", "board.js", "versus.js"):
         folder.write(name, _asset(name))
-    folder.write("index.html", _page("index.html.jinja", "", boards=boards, columns=COLUMNS, ranked=RANKED, filters=_filters(boards)))
+    folder.write("index.html", _page("index.html.jinja", "", boards=boards, columns=COLUMNS, ranked=RANKED, sizes=SIZES, filters=_filters(boards)))
     folder.write("versus.html", _page("versus.html.jinja", "", boards=boards))
     for board in boards:
         pictures = Pictures(board.reference, board.key)
@@ -113,11 +113,9 @@ def validated(submissions: Path, references: References) -> tuple[list[Entry], l
 def _filters(boards: Sequence[Board]) -> dict[str, list[str]]:
     """What the table can be filtered by, with the values that occur."""
     rows = [row for board in boards for row in board.rows]
-    kinds = sorted({kind for row in rows for kind in row.by_kind})
+    kinds = sorted({kind for row in rows for kind in row.kinds})
     return {
-        "track": sorted({row.track for row in rows}), "type": sorted({row.type for row in rows}),
-        "size": [name for *_, name in SIZES if any(row.size == name for row in rows)]
-        + (["unknown"] if any(row.size == "unknown" for row in rows) else []),
+        "track": sorted({row.track for row in rows}), "type": sorted({row.type for row in rows if not row.reference}),
         "training": sorted({data for row in rows for data in row.entry.submission.declared.training_data})[:60], "kinds": kinds,
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from parabench.report.numbers import number
 _WIDTH, _HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 44
 _CHAR = 6.4
-_MOST_LABELS = 40
+_MOST_LABELS, _MOST_CROSSES = 40, 60
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Point:
 
 
 def bar(low: float | None, value: float, high: float | None) -> str:
-    """An interval from 0 to 1 with its value, for a table's cell."""
+    """An interval from 0 to 1 with its value, for a table's cell; a table has thousands, so it is short."""
     at, left, right = (100 * min(1.0, max(0.0, v)) for v in (value, value if low is None else low, value if high is None else high))
-    return f'<svg class="b" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><path d="M0 4H100"/><path d="M{left:.1f} 4H{max(right, left + .6):.1f}"/><path d="M{at:.1f} 0V8"/></svg>'
+    return f"<svg class=b><rect x={left:.1f}% width={max(right - left, 0.6):.1f}% /><rect x={at:.1f}% /></svg>"
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -63,18 +63,15 @@ def pareto(points: Sequence[Point], x_name: str, y_name: str, title: str) -> str
         x, y = sx(p.x.value), sy(p.y.value)
         kind = "ref" if p.reference else "gal" if p.track == "caption-gallery" else "img"
         shape = {
-            "ref": f'<path class="dot" d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"/>',
+            "ref": f'<path class="dot" d="M{x - 5:.0f} {y - 5:.0f}l10 10m0 -10l-10 10"/>',
             "gal": f'<rect class="dot" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10"/>',
-            "img": f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>',
+            "img": f'<circle class=dot cx={x:.1f} cy={y:.1f} r=5.5 />',
         }[kind]
-        cross = "".join(
-            f'<path class="ci" d="M{a:.1f} {b:.1f}{to}"/>'
-            for a, b, to in (
-                (sx(_low(p.x)), y, f"H{sx(_high(p.x)):.1f}"), (x, sy(_low(p.y)), f"V{sy(_high(p.y)):.1f}"),
-            )
-        )  # fmt: skip
-        said = f"{p.name}: {x_name} {number(p.x.value)}, {y_name} {number(p.y.value)}"
-        parts.append(f'<a href="{escape(p.link)}" class="{kind}" aria-label="{escape(said)}"><title>{escape(said)}</title>{cross}{shape}</a>')
+        cross = f'<path class="ci" d="M{sx(_low(p.x)):.1f} {y:.1f}H{sx(_high(p.x)):.1f}M{x:.1f} {sy(_low(p.y)):.1f}V{sy(_high(p.y)):.1f}"/>'
+        if len(points) > _MOST_CROSSES and not p.reference:
+            cross = ""
+        said = f"{p.name}: {number(p.x.value)}, {number(p.y.value)}"
+        parts.append(f'<a href="{escape(p.link)}" class={kind}><title>{escape(said)}</title>{cross}{shape}</a>')
     parts += _labels(points, [(sx(p.x.value), sy(p.y.value)) for p in points], (left, top, width - right, height - bottom))
     return f'<svg class="chart" viewBox="0 0 {width} {height}" role="group" aria-label="{escape(title)}">{"".join(parts)}</svg>'
 

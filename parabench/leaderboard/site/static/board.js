@@ -6,47 +6,58 @@
   const metrics = ["both@10", "AO@10", "R@10", "R@10 paraphrase"], low = new Set(["flip@10", "name", "training", "rank"]);
   const fields = ["q", "track", "type", "size", "training", "kind"];
   const state = { dataset: bodies[0].dataset.board, sort: "both@10", dir: "desc" };
-  const heads = [...table.tHead.rows[0].cells];
+  const heads = [...table.tHead.rows[0].cells], aoPlace = heads.findIndex((head) => head.dataset.c === "AO@10");
   const all = bodies.map((body) => ({ body, rows: [...body.rows].filter((row) => row.dataset.id).map(read), people: body.querySelector(".people") }));
 
   function read(row) {
-    const values = { name: row.cells[1].querySelector("a").textContent.toLowerCase(), params: +row.dataset.n };
-    for (const cell of row.cells) if (cell.dataset.c) values[cell.dataset.c] = cell.dataset.v === undefined ? null : +cell.dataset.v;
+    const link = row.cells[1].querySelector("a"), tags = [...row.cells[1].querySelectorAll("i")].map((tag) => tag.textContent);
+    const values = { name: link.textContent.toLowerCase(), params: row.dataset.n === "?" ? null : +row.dataset.n };
+    heads.forEach((head, place) => { const own = row.cells[place].dataset.v; if (!(head.dataset.c in values)) values[head.dataset.c] = own === undefined ? null : +own; });
     values.date = row.cells[row.cells.length - 1].textContent;
-    const training = row.querySelector(".t").textContent;
+    const training = row.querySelector(".t").textContent.trim(), kinds = new Map();
     values.training = training.toLowerCase();
+    for (const part of row.dataset.k.split("|").filter(Boolean)) {
+      const at = part.lastIndexOf("="), [value, below, above] = part.slice(at + 1).split(",").map((text) => (text === "" ? null : +text));
+      kinds.set(part.slice(0, at), [value, below, above]);
+    }
     return {
-      row, values, reference: row.classList.contains("ref"), training, ranks: row.dataset.r.split("|"), kinds: JSON.parse(row.dataset.k),
-      text: `${row.textContent} ${row.dataset.s} ${row.dataset.type}`.toLowerCase(), ao: row.querySelector('[data-c="AO@10"]').cloneNode(true),
+      row, values, reference: row.classList.contains("ref"), training, ranks: row.dataset.r.split("|"), kinds, track: tags[0], type: tags[1], name: link.textContent,
+      text: `${row.textContent} ${row.dataset.s}`.toLowerCase(), cell: row.cells[aoPlace], ao: row.cells[aoPlace].cloneNode(true),
     };
   }
 
   const dot = (x) => (Math.abs(x) < 1 ? x.toFixed(3).replace("0.", ".") : x.toFixed(3));
   const value = (entry, key) => {
-    if (key === "AO@10" && state.kind) return entry.kinds[state.kind] ? entry.kinds[state.kind][0] : null;
+    if (key === "AO@10" && state.kind) return entry.kinds.get(state.kind)?.[0] ?? null;
     if (key === "rank") return entry.reference ? null : parseInt(entry.ranks[rankBy()], 10);
     return entry.values[key];
   };
   const rankBy = () => Math.max(0, metrics.indexOf(state.sort === "rank" ? "both@10" : state.sort));
 
+  function fits(parameters) {
+    if (state.size === "?" || parameters === null) return state.size === "?" && parameters === null;
+    const [low, high] = state.size.split("-").map(Number);
+    return low <= parameters && parameters < high;
+  }
+
   function passes(entry) {
-    const data = entry.row.dataset;
     if (state.q && !state.q.toLowerCase().split(/\s+/).every((word) => entry.text.includes(word))) return false;
-    if (state.track && data.track !== state.track) return false;
-    if (state.type && data.type !== state.type) return false;
-    if (state.size && data.size !== state.size) return false;
-    if (state.training === "!clean") return data.test === "no";
+    if (state.track && entry.track !== state.track) return false;
+    if (state.type && entry.type !== state.type) return false;
+    if (state.size && !fits(entry.values.params)) return false;
+    if (state.training === "!clean") return entry.row.dataset.test === undefined;
     return !state.training || entry.training.includes(state.training);
   }
 
   function drawKind(entry) {
-    const cell = entry.row.querySelector('[data-c="AO@10"]'), own = state.kind && entry.kinds[state.kind];
+    const { cell } = entry, own = entry.kinds.get(state.kind);
     if (!state.kind) { cell.replaceChildren(...entry.ao.cloneNode(true).childNodes); return; }
     cell.replaceChildren();
     if (!own) { cell.textContent = "–"; return; }
-    const svg = entry.ao.querySelector("svg").cloneNode(true), paths = svg.querySelectorAll("path"), at = own.map((x) => 100 * Math.min(1, Math.max(0, x ?? own[0])));
-    paths[1].setAttribute("d", `M${at[1]} 4H${Math.max(at[2], at[1] + 0.6)}`);
-    paths[2].setAttribute("d", `M${at[0]} 0V8`);
+    const svg = entry.ao.querySelector("svg").cloneNode(true), [interval, mark] = svg.querySelectorAll("rect"), at = own.map((x) => 100 * Math.min(1, Math.max(0, x ?? own[0])));
+    interval.setAttribute("x", `${at[1]}%`);
+    interval.setAttribute("width", `${Math.max(at[2] - at[1], 0.6)}%`);
+    mark.setAttribute("x", `${at[0]}%`);
     const strong = document.createElement("b"), small = document.createElement("small");
     strong.textContent = dot(own[0]);
     small.textContent = own[1] === null ? "" : `[${dot(own[1])}, ${dot(own[2])}]`;
@@ -133,8 +144,8 @@
     const order = [...rows].filter((entry) => !entry.row.hidden).sort((a, b) => a.row.rowIndex - b.row.rowIndex);
     return order.map((entry) => {
       const told = {};
-      for (const key of columns) told[key] = key === "rank" ? entry.row.cells[0].textContent : key === "name" ? entry.row.cells[1].querySelector("a").textContent : key === "training" ? entry.training.trim() : value(entry, key);
-      return { dataset: state.dataset, track: entry.row.dataset.track, ...told };
+      for (const key of columns) told[key] = key === "rank" ? entry.row.cells[0].textContent : key === "name" ? entry.name : key === "training" ? entry.training : value(entry, key);
+      return { dataset: state.dataset, track: entry.track, ...told };
     });
   }
 
