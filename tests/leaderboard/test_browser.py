@@ -63,7 +63,7 @@ def until(driver, code, seconds=20):
     raise AssertionError(f"never true: {code}")
 
 
-NAMES = "return [...document.querySelectorAll('#table tbody tr[data-id]')].filter(r => r.offsetParent !== null).map(r => r.querySelector('th a').textContent)"
+NAMES = "return [...document.querySelectorAll('#table tbody tr[data-n]')].filter(r => r.offsetParent !== null).map(r => r.querySelector('th a').textContent)"
 ENTERED = NAMES.replace(".filter(", ".filter(r => !r.classList.contains('ref')).filter(")
 CLICK = "[...document.querySelectorAll('#table thead button')].find(b => b.textContent === arguments[0]).click()"
 
@@ -72,7 +72,7 @@ PLACE = "return [...document.querySelectorAll('#table thead th')].findIndex(h =>
 
 
 def column(driver, key):
-    return js(driver, f"return [...document.querySelectorAll('#table tbody tr[data-id]')].filter(r => r.offsetParent !== null).map(r => +r.cells[arguments[0]].dataset.v)", js(driver, PLACE, key))
+    return js(driver, f"return [...document.querySelectorAll('#table tbody tr[data-n]')].filter(r => r.offsetParent !== null).map(r => +r.cells[arguments[0]].dataset.v)", js(driver, PLACE, key))
 
 
 def test_sorting_by_every_metric_and_back(browser, served):
@@ -93,7 +93,7 @@ def test_sorting_by_every_metric_and_back(browser, served):
 
 def test_ranks_follow_the_metric_and_are_ranges(browser, served):
     driver = opened(browser, served)
-    ranks = "return Object.fromEntries([...document.querySelectorAll('#table tr[data-id]')].map(r => [r.querySelector('th a').textContent, r.cells[0].textContent]))"
+    ranks = "return Object.fromEntries([...document.querySelectorAll('#table tr[data-n]')].map(r => [r.querySelector('th a').textContent, r.cells[0].textContent]))"
     first = js(driver, ranks)
     assert first["Good Model"] == "1"
     assert "–" in first["Fair Model A"]
@@ -124,16 +124,16 @@ def test_filters_search_and_kinds_keep_references(browser, served, tiny):
     choose("training", "=HYPERLINK('x')")
     assert js(driver, ENTERED) == ["Odd (v1.0) @ home: x/y"]
     choose("training", "")
-    before = driver.find_element("css selector", "tr[data-id=good-model--tiny] td:nth-child(4)").text
+    before = driver.find_element("css selector", "tr:has(a[href*=good-model]) td:nth-child(4)").text
     choose("kind", "lexical")
-    lexical = driver.find_element("css selector", "tr[data-id=good-model--tiny] td:nth-child(4) b").text
+    lexical = driver.find_element("css selector", "tr:has(a[href*=good-model]) td:nth-child(4) b").text
     run = Run.load(tiny.folder / "runs" / "GoodModel").result.tasks["paraphrase"].metrics["AO@10"].by_kind["lexical"]
     assert float(lexical) == pytest.approx(run.value, abs=0.0006)
     assert "lexical pairs only" in driver.find_element("id", "status").text
     driver.find_element("css selector", "button[type=reset]").click()
     time.sleep(0.3)
     assert len(js(driver, ENTERED)) == 5
-    assert driver.find_element("css selector", "tr[data-id=good-model--tiny] td:nth-child(4)").text == before
+    assert driver.find_element("css selector", "tr:has(a[href*=good-model]) td:nth-child(4)").text == before
     assert driver.errors() == []
 
 
@@ -242,7 +242,7 @@ def test_without_scripts_it_is_a_plain_table(browser, served):
     driver = browser()
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     driver.get(served.url)
-    rows = driver.find_elements("css selector", "#table tbody tr[data-id]")
+    rows = driver.find_elements("css selector", "#table tbody tr[data-n]")
     assert len(rows) == 8
     assert all(row.is_displayed() for row in rows)
     assert not driver.find_element("id", "controls").is_displayed()

@@ -65,7 +65,7 @@ def pareto(points: Sequence[Point], x_name: str, y_name: str, title: str) -> str
         shape = {
             "ref": f'<path class="dot" d="M{x - 5:.0f} {y - 5:.0f}l10 10m0 -10l-10 10"/>',
             "gal": f'<rect class="dot" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10"/>',
-            "img": f'<circle class=dot cx={x:.1f} cy={y:.1f} r=5.5 />',
+            "img": f'<circle cx={x:.0f} cy={y:.0f} r=5.5 />',
         }[kind]
         cross = f'<path class="ci" d="M{sx(_low(p.x)):.1f} {y:.1f}H{sx(_high(p.x)):.1f}M{x:.1f} {sy(_low(p.y)):.1f}V{sy(_high(p.y)):.1f}"/>'
         if len(points) > _MOST_CROSSES and not p.reference:

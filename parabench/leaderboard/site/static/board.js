@@ -7,7 +7,7 @@
   const fields = ["q", "track", "type", "size", "training", "kind"];
   const state = { dataset: bodies[0].dataset.board, sort: "both@10", dir: "desc" };
   const heads = [...table.tHead.rows[0].cells], aoPlace = heads.findIndex((head) => head.dataset.c === "AO@10");
-  const all = bodies.map((body) => ({ body, rows: [...body.rows].filter((row) => row.dataset.id).map(read), people: body.querySelector(".people") }));
+  const all = bodies.map((body) => ({ body, rows: [...body.rows].filter((row) => row.dataset.n).map(read), people: body.querySelector(".people") }));
 
   function read(row) {
     const link = row.cells[1].querySelector("a"), tags = [...row.cells[1].querySelectorAll("i")].map((tag) => tag.textContent);
