@@ -50,7 +50,7 @@ def tiny(tmp_path_factory):
             caption = f"caption {number} of picture {image}"
             texts = {kind: f"{kind} words for {caption}" for kind in ("lexical", "syntactic")}
             foil = f"what {caption} does not show"
-            owner |= {text: image for text in (caption, *texts.values())} | {foil: (image + 1) % N_IMAGES}
+            owner |= dict.fromkeys((caption, *texts.values()), image) | {foil: (image + 1) % N_IMAGES}
             rows += [[str(image), f"{image}-{number}", caption, text, kind, foil] for kind, text in texts.items()]
     with (folder / "pairs.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["image_id", "caption_id", "caption", "paraphrase", "kind", "foil"], *rows])

@@ -72,7 +72,7 @@ PLACE = "return [...document.querySelectorAll('#table thead th')].findIndex(h =>
 
 
 def column(driver, key):
-    return js(driver, f"return [...document.querySelectorAll('#table tbody tr[data-n]')].filter(r => r.offsetParent !== null).map(r => +r.cells[arguments[0]].dataset.v)", js(driver, PLACE, key))
+    return js(driver, "return [...document.querySelectorAll('#table tbody tr[data-n]')].filter(r => r.offsetParent !== null).map(r => +r.cells[arguments[0]].dataset.v)", js(driver, PLACE, key))
 
 
 def test_sorting_by_every_metric_and_back(browser, served):
