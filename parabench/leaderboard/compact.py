@@ -230,7 +230,7 @@ def _check_rankings(top: NDArray[np.int64], rank: NDArray[np.int64], targets: ND
     depth = top.shape[1]
     if not min(LEAST_DEPTH, n_images) <= depth <= n_images:
         raise DataError(f"rankings are {depth} deep; {LEAST_DEPTH} to {n_images:,} are needed")
-    if len(repeated := repeats(top, depth)):
+    if len(repeated := repeats(top.astype(np.int32), depth)):
         raise DataError(f"row {int(repeated[0])}: a picture stands twice in one ranking")
     if rank.min() < 1 or rank.max() > n_images:
         raise DataError(f"a right picture stands at rank {int(rank.min() if rank.min() < 1 else rank.max()):,} of {n_images:,}")
@@ -254,7 +254,7 @@ def _check_smaller(positions: NDArray[np.int64], size: int, rows: NDArray[np.int
     owners = {reference.queries["caption_id"][int(row)].as_py() for row in rows[asked & (reference.roles[rows] == "paraphrase")]}
     if not owners <= captions:
         raise DataError("a paraphrase was asked in a smaller gallery and its caption was not")
-    if asked.any() and len(repeats(positions[asked], depth)):
+    if asked.any() and len(repeats(positions[asked].astype(np.int32), depth)):
         raise DataError(f"a picture stands twice in a ranking of {size:,} pictures")
     return positions.astype(np.int32)
 

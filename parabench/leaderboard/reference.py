@@ -122,7 +122,7 @@ class Reference:
         caption_rank: dict[str, int], smaller: dict[int, NDArray[np.int32]],
     ) -> Rankings:  # fmt: skip
         """Whole rankings from what a submission holds; ``rows`` are row numbers of ``queries``."""
-        columns: dict[str, tuple[str, ...]] = {
+        columns: dict[str, Any] = {
             name: tuple(self.queries[name].take(pa.array(rows)).to_pylist()) for name in _TEXTS
         }
         columns["role"] = tuple(

@@ -118,7 +118,7 @@ class RankingsFile(_Strict):
 class Submission(_Strict):
     """``submission.json``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     created: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     model: Model
     declared: Declaration

@@ -103,7 +103,7 @@ def _examples(rankings: Rankings, rows: NDArray[np.int64], similarity: NDArray[n
     found_first = rankings.target_rank[captions] == 1
     order = np.lexsort((np.arange(len(rows)), -rankings.target_rank[rows], similarity, ~found_first))
     seen: set[str] = set()
-    chosen = []
+    chosen: list[Example] = []
     for pair in order.tolist():
         if len(chosen) < _EXAMPLES and rankings.image_id[rows[pair]] not in seen:
             seen.add(rankings.image_id[rows[pair]])
@@ -139,9 +139,10 @@ def recall(key: str) -> Scored | None:
         if json.loads(head)["sha256"] != sha256_json(body):
             return None
         told = json.loads(body)
-        pairs = np.frombuffer(bytes.fromhex(told["pairs"]), "<u2").reshape(3, -1)
+        ao, caption_rank, paraphrase_rank = np.frombuffer(bytes.fromhex(told["pairs"]), "<u2").reshape(3, -1)
         return Scored(
-            {name: TaskResult.model_validate(task) for name, task in told["tasks"].items()}, told["warnings"], *pairs,
+            {name: TaskResult.model_validate(task) for name, task in told["tasks"].items()}, told["warnings"], ao,
+            caption_rank, paraphrase_rank,
             [Example.model_validate(example) for example in told["examples"]], int(told["depth"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError):

@@ -87,7 +87,7 @@ class Validator:
             submission = _read_submission(folder)
         except DataError as error:
             return Verdict(entry=name, status="refused", faults=[shown(str(error), 500)]), None
-        said = {"entry": name, "model": submission.model.name, "dataset": submission.dataset.name}
+        said: dict[str, Any] = {"entry": name, "model": submission.model.name, "dataset": submission.dataset.name}
         faults = self._against_others(folder, submission)
         try:
             reference = self._reference(submission)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from parabench.errors import DataError
 from parabench.leaderboard.reference import References
 from parabench.leaderboard.sandbox import Sandbox
 from parabench.leaderboard.schema import slug
@@ -304,10 +305,10 @@ def test_compression_bomb(tiny, entry):
 
 def test_a_reader_that_dies_or_hangs_is_a_refusal(tiny, entry):
     rows, images = 480, 48
-    with Sandbox(memory=200 << 20) as starved:  # less than the reader itself needs
-        with pytest.raises(Exception, match=r"broke the reader|memory|read"):
-            starved.read(entry.folder / "rankings.parquet", rows, images)
-    with Sandbox(seconds=0.001) as hurried, pytest.raises(Exception, match="broke the reader"):
+    starved = Sandbox(memory=200 << 20)  # less than the reader itself needs
+    with starved, pytest.raises(DataError, match=r"broke the reader|memory|read"):
+        starved.read(entry.folder / "rankings.parquet", rows, images)
+    with Sandbox(seconds=0.001) as hurried, pytest.raises(DataError, match="broke the reader"):
         hurried.read(entry.folder / "rankings.parquet", rows, images)
 
 

@@ -26,7 +26,7 @@ class Chart:
     title: str
     svg: str
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
 
 def entry_context(row: Row, board: Board, pictures: Pictures) -> dict[str, Any]:
