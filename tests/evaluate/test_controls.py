@@ -312,3 +312,15 @@ def test_missing_pictures_stop_before_any_work(tmp_path):
     (tmp_path / "pairs.csv").write_text("image_id,file_name,caption,paraphrase\n1,1.png,picture 1,image 1\n")
     with pytest.raises(DataError, match=r"1 of 1 pictures.*image '1'.*--images"):
         parabench.evaluate(Colours(), tmp_path / "pairs.csv", images=[tmp_path / "photos"], out=tmp_path / "r", metrics=["AO@1"])
+
+
+def test_smaller_caption_galleries_leave_the_query_out_too(tmp_path):
+    run = parabench.evaluate("tfidf:", "scenes", out=tmp_path / "r", n_resamples=20, gallery_sizes=[599], ceiling="off")
+    rankings = run.rankings
+    dropped = int(np.random.default_rng([0, 3]).permutation(600)[-1])
+    asked = np.flatnonzero(rankings.smaller[599][:, 0] >= 0)
+    assert 1000 < len(asked) < len(rankings.role)
+    for row in asked[::10]:
+        own = rankings.gallery[dropped] == rankings.image_id[row]
+        if not own and dropped not in rankings.top[row, :10]:
+            assert rankings.smaller[599][row].tolist() == [i for i in rankings.top[row].tolist() if i != dropped][:10]
