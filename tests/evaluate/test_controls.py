@@ -64,6 +64,13 @@ class Texts(Vectors):
         return super().vector(f"{own} {text}")
 
 
+def test_image_to_text_comes_back_whatever_the_order_of_pairs(tmp_path):
+    order = np.random.default_rng(0).permutation(60)
+    (tmp_path / "pairs.csv").write_text("image_id,caption,paraphrase\n" + "".join(f"{i},{i} one,{i} two\n" for i in order))
+    run = parabench.evaluate("random:8", tmp_path / "pairs.csv", out=tmp_path / "r", n_resamples=300)
+    assert rescore(Run.load(tmp_path / "r")).tasks == run.result.tasks
+
+
 @pytest.fixture(scope="module")
 def run(folder):
     return evaluate(folder, "run", Texts(noise=0.02), gallery_sizes=[20, 100, 150])
