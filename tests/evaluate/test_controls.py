@@ -331,3 +331,19 @@ def test_smaller_caption_galleries_leave_the_query_out_too(tmp_path):
         own = rankings.gallery[dropped] == rankings.image_id[row]
         if not own and dropped not in rankings.top[row, :10]:
             assert rankings.smaller[599][row].tolist() == [i for i in rankings.top[row].tolist() if i != dropped][:10]
+
+
+def test_spearman_where_all_scores_are_kept(folder):
+    from scipy.stats import spearmanr
+
+    encoder = Texts()
+    run = evaluate(folder, "full", encoder, depth=N, metrics=["AO@10", "Spearman"])
+    images = encoder.encode_images(run.rankings.gallery)
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    for _, pair in run.pairs.iloc[::20].iterrows():
+        scores = [images @ encoder.vector(text) for text in (pair["caption"], pair["paraphrase"])]
+        assert pair["Spearman"] == pytest.approx(spearmanr(*scores).statistic, abs=1e-4)
+    measure = run.result.tasks["paraphrase"].metrics["Spearman"]
+    assert measure.floor < measure.value < measure.ceiling == 1 and rescore(run).tasks == run.result.tasks
+    with pytest.raises(UsageError, match=rf"--depth 100 keeps.*--depth {N}"):
+        evaluate(folder, "no", encoder, metrics=["Spearman"])
