@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from parabench.columns import column
 from parabench.data import Benchmark, ImageStore, load
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
@@ -148,7 +149,12 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     if benchmark is not None:
         columns |= {name: benchmark.pairs[name].to_pylist() for name in ("caption", "paraphrase")}
     columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
-    return pa.table(columns | per_pair)
+    return pa.table(
+        {
+            name: column(values, pa.string() if isinstance(values, list) else pa.from_numpy_dtype(values.dtype))
+            for name, values in (columns | per_pair).items()
+        }
+    )
 
 
 def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:

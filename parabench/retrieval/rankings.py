@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from parabench.columns import column
 from parabench.data import Benchmark
 from parabench.errors import DataError
 from parabench.storage import atomic_path, sha256_text
@@ -113,26 +114,26 @@ class Rankings:
 
     def write(self, path: Path) -> None:
         """Write ``rankings.parquet`` atomically."""
-        ids = pa.array(self.gallery, pa.string())
+        ids = column(self.gallery, pa.string())
         n, depth = self.top.shape
-        offsets = np.arange(0, n * depth + 1, depth, dtype=np.int32)
+        offsets = column(np.arange(0, n * depth + 1, depth), pa.int32())
         table = pa.table(
             {
-                "query_id": pa.array(self.query_id, pa.string()),
-                "role": pa.array(self.role, pa.string()),
-                "caption_id": pa.array(self.caption_id, pa.string()),
-                "image_id": pa.array(self.image_id, pa.string()),
-                "kind": pa.array(self.kind, pa.string()),
-                "query_sha256": pa.array(self.query_sha256, pa.string()),
-                "target_rank": pa.array(self.target_rank),
+                "query_id": column(self.query_id, pa.string()),
+                "role": column(self.role, pa.string()),
+                "caption_id": column(self.caption_id, pa.string()),
+                "image_id": column(self.image_id, pa.string()),
+                "kind": column(self.kind, pa.string()),
+                "query_sha256": column(self.query_sha256, pa.string()),
+                "target_rank": column(self.target_rank, pa.int64()),
                 "image_ids": pa.ListArray.from_arrays(
-                    offsets, pa.DictionaryArray.from_arrays(pa.array(self.top.ravel()), ids)
+                    offsets, pa.DictionaryArray.from_arrays(column(self.top.ravel(), pa.int32()), ids)
                 ),
-                "scores": pa.ListArray.from_arrays(offsets, pa.array(self.scores.ravel())),
+                "scores": pa.ListArray.from_arrays(offsets, column(self.scores.ravel(), pa.float32())),
             }
         )
         images = pa.table(
-            {"image_id": ids, "caption_rank": pa.array([self.caption_rank.get(key) for key in self.gallery], pa.int64())}
+            {"image_id": ids, "caption_rank": column([self.caption_rank.get(key) for key in self.gallery], pa.int64())}
         )
         sink = pa.BufferOutputStream()
         pq.write_table(images, sink, compression="zstd")
@@ -155,7 +156,7 @@ class Rankings:
         flat = table["image_ids"].combine_chunks().flatten()
         if pa.types.is_dictionary(flat.type):
             flat = flat.cast(pa.string())
-        position = pa.compute.index_in(flat, pa.array(gallery, pa.string()))
+        position = pa.compute.index_in(flat, column(gallery, pa.string()))
         names = ("query_id", "role", "caption_id", "image_id", "kind", "query_sha256")
         columns: dict[str, Any] = {name: tuple(table[name].to_pylist()) for name in names}
         return cls(
