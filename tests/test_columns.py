@@ -52,7 +52,7 @@ def test_a_table_has_exactly_the_schema():
 
 
 def test_broken_unicode_is_named():
-    with pytest.raises(DataError, match="column 'caption': .*not valid Unicode"):
+    with pytest.raises(DataError, match=r"column 'caption': .*not valid Unicode"):
         table([{"caption": "half \ud83d a pair"}], PAIRS)
 
 
