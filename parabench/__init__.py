@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parabench.data import Benchmark, load
     from parabench.encoders import load_encoder
     from parabench.errors import ParabenchError
-    from parabench.evaluate import Run, compare, evaluate
+    from parabench.evaluate import Run, compare, evaluate  # type: ignore[no-redef, unused-ignore]  # also a package
     from parabench.metrics import RankSimilarity
 
 _PUBLIC = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from parabench.columns import column
 from parabench.data import Benchmark, ImageStore, load
 from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
@@ -191,7 +192,12 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     if rankings.source:
         columns["source"] = [rankings.source[row] for row in rows]
     columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
-    return pa.table(columns | per_pair)
+    return pa.table(
+        {
+            name: column(values, pa.string() if isinstance(values, list) else pa.from_numpy_dtype(values.dtype))
+            for name, values in (columns | per_pair).items()
+        }
+    )
 
 
 def _check_collapsed_depth(metrics: Sequence[Metric], depth: int) -> None:
