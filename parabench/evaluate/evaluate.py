@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from parabench.data import Benchmark, ImageStore, load
+from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
 from parabench.errors import DataError, ParabenchError, UsageError
+from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.environment import describe_call, environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import Resampling
@@ -162,9 +165,20 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     settings = result.settings
     resampling = Resampling(settings["n_resamples"], settings["seed"], settings["level"])
     chosen = [parse(name) for name in settings["metrics"]]
+    duplicates = [list(group) for group in rankings.duplicates]
+    if settings.get("collapse_duplicates"):
+        rankings = collapsed(rankings)
+        _check_collapsed_depth(chosen, rankings.depth)
     task, per_pair = paraphrase_task(rankings, chosen, resampling, settings["seed"])
     result.tasks = {"paraphrase": task, "retrieval": retrieval_task(rankings, resampling)}
     result.warnings = warnings_of(result.tasks, rankings)
+    if duplicates:
+        task.details["duplicate_pictures"] = duplicates
+        if not settings.get("collapse_duplicates"):
+            result.warnings.append(
+                f"{sum(map(len, duplicates))} pictures look like another one ({len(duplicates)} groups, first: {', '.join(duplicates[0][:3])}); "
+                "finding the copy counts as a miss (--collapse-duplicates counts it as a hit)"
+            )
     rows = rankings.rows("paraphrase")
     captions = rankings.caption_row[rows]
     columns: dict[str, Any] = {
@@ -173,28 +187,44 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     }
     if benchmark is not None:
         columns |= {name: benchmark.pairs[name].to_pylist() for name in ("caption", "paraphrase")}
+    if len(rankings.words):
+        columns |= {"caption_words": rankings.words[rows], "lexical_distance": rankings.distance[rows]}
+    if rankings.source:
+        columns["source"] = [rankings.source[row] for row in rows]
     columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
     return pa.table(columns | per_pair)
+
+
+def _check_collapsed_depth(metrics: Sequence[Metric], depth: int) -> None:
+    for metric in metrics:
+        if metric.k is not None and metric.k > depth:
+            raise UsageError(
+                f"{metric} looks {metric.k} deep, and without duplicates the stored rankings hold {depth} pictures",
+                "give a larger --depth, a smaller k, or leave --collapse-duplicates out",
+            )
 
 
 def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
     """What a reader must know before trusting a high similarity."""
     warnings: list[str] = []
-    retrieval = tasks["retrieval"].metrics
-    if "R@10" not in retrieval:
-        return warnings
-    recall, chance = retrieval["R@10"], tasks["retrieval"].details["chance"]["R@10"]
+    retrieval, chances = tasks["retrieval"].metrics, tasks["retrieval"].details["chance"]
+    # in a gallery of a few dozen pictures ten of them are a large part, and R@10 can't tell
+    label = "R@10" if "R@10" in retrieval and chances["R@10"] <= 0.1 else "R@1"
+    recall, chance = retrieval[label], chances[label]
     name, similarity = next(iter(tasks["paraphrase"].metrics.items()))
-    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 2 * chance
-    # a floor as high as the value: unrelated captions get the same pictures, so agreement means nothing
+    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 1.2 * chance < 1
+    floor = f"unrelated captions agree as much ({similarity.floor:.3f})" if similarity.floor is not None else "there is no floor to compare with"
     if at_chance and similarity.value >= 0.5:
         warnings.append(
-            f"stable but useless: {name} = {similarity.value:.3f} while R@10 = {recall.value:.3f} is at chance "
-            f"({chance:.3f}); unrelated captions agree as much ({similarity.floor if similarity.floor is not None else 1:.3f}). "
-            "This encoder returns the same pictures whatever is asked."
+            f"stable but useless: {name} = {similarity.value:.3f} while {label} = {recall.value:.3f} is at chance "
+            f"({chance:.3f}); {floor}. This encoder returns the same pictures whatever is asked."
         )
     elif at_chance and chance < 0.5:
-        warnings.append(f"R@10 = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
+        warnings.append(f"{label} = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
+    elif similarity.value >= 0.5 and similarity.floor is not None and similarity.value - similarity.floor <= 0.2 * (1 - similarity.floor):
+        warnings.append(
+            f"{name} = {similarity.value:.3f} is mostly floor: unrelated captions get {similarity.floor:.3f}; read the normalised value"
+        )
     if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
         warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
     return warnings
@@ -247,13 +277,18 @@ def _ranked(
             f"{len(missing)} of {len(benchmark.image_ids)} pictures of '{benchmark.name}' were not found (first: image '{missing[0]}')",
             "name their folder with --images DIR, or leave them out of --gallery",
         )
-    if cache and Traits.of(encoder).cacheable:
-        with EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild) as opened:
-            embedder = Embedder(encoder, opened, batch_size)
-            rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
-    else:
-        embedder = Embedder(encoder, None, batch_size)
+    with contextlib.ExitStack() as stack:
+        opened = None
+        if cache and Traits.of(encoder).cacheable:
+            opened = stack.enter_context(EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild))
+        embedder = Embedder(encoder, opened, batch_size)
+        if store is not None:
+            kept = stack.enter_context(PictureHashes()) if cache else None
+            known = kept.get([store.sha256(image_id) for image_id in benchmark.image_ids]) if kept is not None else {}
+            embedder.picture_hashes = dict(known)
         rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
+        if store is not None and kept is not None and embedder.picture_hashes:
+            kept.put({content: own for content, own in embedder.picture_hashes.items() if content not in known})
     result.timings |= embedder.seconds | {"embed_and_rank": time.perf_counter() - mark}
     result.settings["computed"] = dict(embedder.computed)
     return rankings

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from parabench.data import ImageStore
+from parabench.data.duplicates import picture_hash
 from parabench.encoders.protocol import Encoder, FloatMatrix, PixelEncoder, Traits
 from parabench.errors import ModelError
 from parabench.progress import bar
@@ -37,6 +38,7 @@ class Embedder:
         batch_size: items a forward pass; the encoder's own choice by default.
         seconds: wall time spent so far by phase: ``load``, ``forward_text``, ``forward_images``.
         computed: how many vectors were computed, not read from the cache, by modality.
+        picture_hashes: content → perceptual hash, filled with every picture that is opened; ``None`` for no hashing.
     """
 
     encoder: Encoder
@@ -44,6 +46,7 @@ class Embedder:
     batch_size: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     computed: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0})
+    picture_hashes: dict[str, bytes] | None = None
 
     @property
     def _batch(self) -> int:
@@ -135,6 +138,8 @@ class Embedder:
 
         def prepare(image_id: str) -> Any:
             image = store.open(image_id)
+            if self.picture_hashes is not None and (content := store.sha256(image_id)) not in self.picture_hashes:
+                self.picture_hashes[content] = picture_hash(image)
             return encoder.preprocess(image) if isinstance(encoder, PixelEncoder) else image
 
         with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
