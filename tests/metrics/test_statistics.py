@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from parabench.errors import DataError
-from parabench.metrics import both_hit_table, cluster_bootstrap, cluster_bootstrap_median, derangement, draws, foil_contrast
+from parabench.metrics import (
+    both_hit_table,
+    cluster_bootstrap,
+    cluster_bootstrap_median,
+    derangement,
+    draws,
+    foil_contrast,
+)
 from parabench.metrics.bootstrap import Draws
 
 

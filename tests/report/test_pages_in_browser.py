@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HOSTILE
+from hostile_texts import HOSTILE
 from PIL import Image
 
 PAGES = ("run", "several", "comparison")
