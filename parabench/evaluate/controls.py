@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parabench.evaluate.items import Items
 from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.result import Measure, TaskResult
-from parabench.metrics import both_hit_table, compute, derangement
+from parabench.metrics import both_hit_table, derangement
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,12 +31,12 @@ def add_floor_and_ceiling(task: TaskResult, items: Items, names: Sequence[str], 
     The floor is the metric between each caption and an unrelated one, the ceiling between two embeddings of
     one caption (1 where none was measured).
     """
-    top, many = items.rankings.top, items.n_images
+    many = items.n_images
     partner = unrelated(items, items.captions, seed)
     again = items.rankings.rows("caption again")
     first = items.rankings.caption_row[again]
-    floors = compute(names, top[items.captions], top[partner]) if partner is not None else {}
-    ceilings = compute(names, top[first], top[again]) if len(again) else {}
+    floors = items.between(names, items.captions, partner) if partner is not None else {}
+    ceilings = items.between(names, first, again) if len(again) else {}
     for name in names:
         entry = task.metrics[name]
         entry.ceiling = float(ceilings[name].mean()) if ceilings else None

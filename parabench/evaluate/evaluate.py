@@ -253,6 +253,11 @@ def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:
                 f"{metric} looks {metric.k} deep and the gallery of '{benchmark.name}' has {size} pictures",
                 f"choose a depth of at most {size}, e.g. --metrics AO@{size}",
             )
+        if metric.k is None and depth < size:
+            raise UsageError(
+                f"{metric} compares the scores of the whole gallery, and --depth {depth} keeps those of {depth} of {size} pictures",
+                f"pass --depth {size}, or call parabench.metrics.spearman on score vectors",
+            )
     if depth < 1 or (depth > size and depth != DEPTH):
         raise UsageError(f"--depth {depth} does not fit the gallery of {size} pictures", f"choose 1 to {size}")
     return min(size, max([depth, *(metric.k or 1 for metric in metrics)]))

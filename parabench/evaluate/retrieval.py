@@ -24,7 +24,8 @@ def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
         rows = rankings.rows(role)  # type: ignore[arg-type]
         _add_ranks(task, rankings.target_rank[rows], image[rows], len(rankings.gallery), suffix, resampling)
     if rankings.caption_rank:
-        ranks = np.array(list(rankings.caption_rank.values()), np.int64)
+        # in gallery order, in which a file gives them back: resampling must meet them in one order
+        ranks = np.array([rankings.caption_rank[key] for key in rankings.gallery if key in rankings.caption_rank], np.int64)
         n_captions = len(rankings.rows("caption"))
         _add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
     task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}

@@ -117,8 +117,10 @@ def resampled_means(values: Floats, codes: NDArray[np.int64], resamples: Draws) 
     """
     sizes = np.bincount(codes, minlength=resamples.n_clusters)
     present = np.flatnonzero(sizes)
-    means = values.mean(axis=0)
-    # centred sums: the resampled mean is mean + Σ w (x − mean) / Σ w, which keeps float32 products exact enough
+    # Hits and counts are summed as they are, which is exact in float32.  Other values are centred: the resampled
+    # mean is mean + Σ w (x − mean) / Σ w, and rounding is then relative to the spread.
+    exact = (values == np.rint(values)).all(axis=0) & (np.abs(values).sum(axis=0) < 1 << 20)
+    means = np.where(exact, 0.0, values.mean(axis=0))
     rows = [np.bincount(codes, values[:, j] - means[j], resamples.n_clusters) for j in range(values.shape[1])]
     factors = np.stack([*rows, sizes.astype(np.float64)])[:, present].astype(np.float32)
     sums = resamples.sums(factors, None if len(present) == resamples.n_clusters else present)

@@ -122,7 +122,7 @@ def test_wrong_calls(runs, tmp_path):
         parabench.compare(runs["a"], runs["b"], metrics=["foil-AUC(AO@10)"])
     with pytest.raises(UsageError, match="1 to 40"):
         parabench.compare(runs["a"], runs["b"], metrics=["R@41"])
-    with pytest.raises(DataError, match="no result.json"):
+    with pytest.raises(DataError, match=r"no result\.json"):
         parabench.compare(runs["a"], tmp_path)
     (tmp_path / "result.json").write_text(json.dumps(json.loads((runs["a"].folder / "result.json").read_text()) | {"status": "running"}))
     with pytest.raises(DataError, match="not finished"):

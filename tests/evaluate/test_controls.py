@@ -64,6 +64,13 @@ class Texts(Vectors):
         return super().vector(f"{own} {text}")
 
 
+def test_image_to_text_comes_back_whatever_the_order_of_pairs(tmp_path):
+    order = np.random.default_rng(0).permutation(60)
+    (tmp_path / "pairs.csv").write_text("image_id,caption,paraphrase\n" + "".join(f"{i},{i} one,{i} two\n" for i in order))
+    run = parabench.evaluate("random:8", tmp_path / "pairs.csv", out=tmp_path / "r", n_resamples=300)
+    assert rescore(Run.load(tmp_path / "r")).tasks == run.result.tasks
+
+
 @pytest.fixture(scope="module")
 def run(folder):
     return evaluate(folder, "run", Texts(noise=0.02), gallery_sizes=[20, 100, 150])
@@ -312,3 +319,31 @@ def test_missing_pictures_stop_before_any_work(tmp_path):
     (tmp_path / "pairs.csv").write_text("image_id,file_name,caption,paraphrase\n1,1.png,picture 1,image 1\n")
     with pytest.raises(DataError, match=r"1 of 1 pictures.*image '1'.*--images"):
         parabench.evaluate(Colours(), tmp_path / "pairs.csv", images=[tmp_path / "photos"], out=tmp_path / "r", metrics=["AO@1"])
+
+
+def test_smaller_caption_galleries_leave_the_query_out_too(tmp_path):
+    run = parabench.evaluate("tfidf:", "scenes", out=tmp_path / "r", n_resamples=20, gallery_sizes=[599], ceiling="off")
+    rankings = run.rankings
+    dropped = int(np.random.default_rng([0, 3]).permutation(600)[-1])
+    asked = np.flatnonzero(rankings.smaller[599][:, 0] >= 0)
+    assert 1000 < len(asked) < len(rankings.role)
+    for row in asked[::10]:
+        own = rankings.gallery[dropped] == rankings.image_id[row]
+        if not own and dropped not in rankings.top[row, :10]:
+            assert rankings.smaller[599][row].tolist() == [i for i in rankings.top[row].tolist() if i != dropped][:10]
+
+
+def test_spearman_where_all_scores_are_kept(folder):
+    from scipy.stats import spearmanr
+
+    encoder = Texts()
+    run = evaluate(folder, "full", encoder, depth=N, metrics=["AO@10", "Spearman"])
+    images = encoder.encode_images(run.rankings.gallery)
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    for _, pair in run.pairs.iloc[::20].iterrows():
+        scores = [images @ encoder.vector(text) for text in (pair["caption"], pair["paraphrase"])]
+        assert pair["Spearman"] == pytest.approx(spearmanr(*scores).statistic, abs=1e-4)
+    measure = run.result.tasks["paraphrase"].metrics["Spearman"]
+    assert measure.floor < measure.value < measure.ceiling == 1 and rescore(run).tasks == run.result.tasks
+    with pytest.raises(UsageError, match=rf"--depth 100 keeps.*--depth {N}"):
+        evaluate(folder, "no", encoder, metrics=["Spearman"])

@@ -78,6 +78,13 @@ def test_the_median_equals_sorting_every_resample(seed):
     assert got.value == np.median(values)
 
 
+def test_intervals_of_hits_are_shares_of_hits():
+    hits = np.zeros(50)
+    hits[:2] = 1
+    (found,) = cluster_bootstrap(hits, np.arange(50))
+    assert found.ci_low == 0 and found.ci_high * 50 == round(found.ci_high * 50)
+
+
 def test_every_resample_draws_as_many_clusters_as_there_are():
     (_, block), = draws(37, 1000, 5).blocks()
     assert (block.sum(axis=0) == 37).all() and block.mean(axis=1) == pytest.approx(1.0, abs=0.15)
