@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser
+
+__all__ = ["browser"]  # a fixture of its own module; pytest looks for it here
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PARABENCH_SHARED", REPOSITORY.parent / "shared" / "data"))

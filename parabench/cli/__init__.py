@@ -10,10 +10,16 @@ from parabench.errors import ParabenchError
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``parabench``: exit 0 when done, 1 on failure, 2 on wrong usage; no traceback for a user's mistake."""
+    import shlex
+
     import click
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(args=arguments, prog_name="parabench", standalone_mode=False)
+        # the command itself travels along as the context's object: runs record it
+        code = cli.main(
+            args=arguments, prog_name="parabench", standalone_mode=False, obj=shlex.join(["parabench", *arguments])
+        )
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

@@ -14,13 +14,16 @@ import click
 @click.option("--gallery", type=click.Path(path_type=Path), help="The gallery file the run used.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="The page [default: RUN/report.html, or report.html for several].")
 def command(runs: tuple[Path, ...], images: tuple[Path, ...], dataset: str | None, gallery: Path | None, out: Path | None) -> None:
-    """Write one self-contained HTML page for finished runs (one, or several side by side)."""
-    from parabench.data import load
+    """Write one self-contained HTML page for finished runs (one, or several side by side).
+
+    The numbers come from the runs. Pictures and foils come from the dataset: name it with --dataset if it is a file
+    of your own; without it the page has placeholders.
+    """
     from parabench.evaluate import Run
-    from parabench.report import print_runs, write_report
+    from parabench.report import dataset_of, print_runs, write_report
 
     loaded = [Run.load(folder) for folder in runs]
-    benchmark = load(dataset or loaded[0].result.dataset.name, gallery=gallery, images=images)
+    benchmark = dataset_of(loaded, dataset, gallery=gallery, images=images)
     page = out or (loaded[0].folder / "report.html" if len(loaded) == 1 else Path("report.html"))
     write_report(loaded, benchmark, images, page)
     print_runs(loaded)

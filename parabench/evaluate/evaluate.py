@@ -18,7 +18,7 @@ from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.collapse import collapsed
-from parabench.evaluate.environment import environment
+from parabench.evaluate.environment import describe_call, environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
@@ -91,6 +91,7 @@ def evaluate(
     Raises:
         ParabenchError: anything a user can fix, in one line.
     """
+    call = describe_call(evaluate, locals())
     started = time.perf_counter()
     chosen = [parse(name) for name in metrics]
     if not chosen:
@@ -143,7 +144,7 @@ def evaluate(
             name=benchmark.name, split=benchmark.split, fingerprint=benchmark.fingerprint,
             n_pairs=benchmark.pairs.num_rows, n_images=len(benchmark.image_ids), provenance=benchmark.provenance,
         ),
-        settings=settings, environment=environment(traits.device), timings=timings,
+        settings=settings, environment=environment(traits.device, call), timings=timings,
     )  # fmt: skip
     store = ImageStore(benchmark, extra_roots=tuple(Path(root) for root in images)) if traits.sees == "pixels" else None
     earlier = (folder / RESULT).exists()

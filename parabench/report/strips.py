@@ -1,123 +1,115 @@
-"""Pairs as two strips of pictures: what the caption finds above what the paraphrase finds."""
+"""A pair as strips of pictures: what the caption finds, what the paraphrase finds, and what a foil finds."""
 
 from __future__ import annotations
 
-import base64
-import difflib
-import io
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 
-from parabench.data import Benchmark, ImageStore
-from parabench.errors import DataError
+from parabench.data import Benchmark
 from parabench.evaluate.run import Run
+from parabench.report.examples import SHOWN
+from parabench.report.thumbnails import Thumbnails
+from parabench.report.word_diff import Sentence, compare_words
+from parabench.storage import sha256_text
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-DEPTH = 5
-THUMB = 112
+LETTERS = "ABCDE"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture in a strip: its thumbnail as a data URI (empty if the picture is not here), and what it is."""
+    """One picture of a strip: its thumbnail (empty if it is not here), whether it is the right one, its letter if the caption's strip and another share it."""
 
     image_id: str
     thumb: str
     right: bool
-    shared: int
+    letter: str
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One pair: both texts as (word, changed) lists, both rows of pictures, and the score."""
+    """What one text finds.
 
-    caption: list[tuple[str, bool]]
-    paraphrase: list[tuple[str, bool]]
-    above: list[Frame]
-    below: list[Frame]
+    Attributes:
+        role: ``caption``, ``paraphrase`` or ``foil``.
+        sentence: the text, its words marked that its counterpart lacks.
+        frames: its first pictures.
+        rank: 1-based place of the right picture in the whole gallery.
+        links: (column in the caption's strip, column here, letter) of every shared picture.
+    """
+
+    role: str
+    sentence: Sentence
+    frames: tuple[Frame, ...]
+    rank: int
+    links: tuple[tuple[int, int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One pair with its score and strips, the caption's first."""
+
+    run: str
     kind: str
+    metric: str
     score: float
+    target: Frame
+    strips: tuple[Strip, ...]
 
 
-def pick_pairs(run: Run, metric: str, n: int = 2) -> tuple[list[int], list[int]]:
-    """Rows of the ``n`` least and most similar pairs, of different pictures, right answers first among equals."""
-    pairs = run.pairs
-    found = (pairs["caption_rank"] <= DEPTH).to_numpy()
-    values = pairs[metric].to_numpy()
+class StripMaker:
+    """Makes the examples of one run.
 
-    def distinct(order: np.ndarray) -> list[int]:
-        rows: list[int] = []
-        seen: set[str] = set()
-        for row in order.tolist():
-            if (image := pairs["image_id"].iloc[row]) not in seen:
-                seen.add(image)
-                rows.append(row)
-            if len(rows) == n:
-                break
-        return rows
+    Args:
+        run: a finished run.
+        name: how the page calls it.
+        thumbs: where pictures come from.
+        benchmark: has the foils' texts; without it no foil is shown.
+    """
 
-    return distinct(np.lexsort((~found, values))), distinct(np.lexsort((~found, -values)))
+    def __init__(self, run: Run, name: str, thumbs: Thumbnails, benchmark: Benchmark | None = None) -> None:
+        self._run, self._name, self._thumbs, self._benchmark = run, name, thumbs, benchmark
+        self._rows = run.rankings.rows("paraphrase")
 
+    def example(self, row: int, metric: str, *, foil: bool = True) -> Example:
+        """The strips of the pair in row ``row`` of ``run.pairs``."""
+        rankings, pair = self._run.rankings, self._run.pairs.iloc[row]
+        query = int(self._rows[row])
+        caption_at = int(rankings.caption_row[query])
+        before, after = compare_words(pair["caption"], pair["paraphrase"])
+        asked = [("caption", caption_at, before), ("paraphrase", query, after)]
+        if foil and (found := self._foils.get(rankings.caption_id[query])) is not None:
+            asked.append(("foil", found[0], compare_words(pair["caption"], found[1])[1]))
+        tops = [self._top(at) for _, at, _ in asked]
+        shared = [image for image in tops[0] if any(image in top for top in tops[1:])]
+        letter = {image: LETTERS[place] for place, image in enumerate(shared)}
+        right = rankings.image_id[query]
+        strips = tuple(
+            Strip(
+                role, sentence,
+                tuple(Frame(image, self._thumbs.get(image), image == right, letter.get(image, "")) for image in top),
+                int(rankings.target_rank[at]),
+                () if place == 0 else tuple((tops[0].index(image), column, letter[image]) for column, image in enumerate(top) if image in tops[0]),
+            )
+            for place, ((role, at, sentence), top) in enumerate(zip(asked, tops, strict=True))
+        )  # fmt: skip
+        target = Frame(right, self._thumbs.get(right), True, "")
+        return Example(self._name, pair["kind"] or "", metric, float(pair[metric]), target, strips)
 
-def make_strip(run: Run, row: int, metric: str, thumbs: Thumbnails) -> Strip:
-    """The strips of one pair of a run."""
-    rankings = run.rankings
-    query = int(rankings.rows("paraphrase")[row])
-    caption = int(rankings.caption_row[query])
-    depth = min(DEPTH, rankings.depth)
-    tops = [rankings.top[at, :depth].tolist() for at in (caption, query)]
-    common = {image: number for number, image in enumerate(i for i in tops[0] if i in tops[1])}
-    right = rankings.image_id[query]
-    strips = [
-        [Frame(rankings.gallery[i], thumbs.get(rankings.gallery[i]), rankings.gallery[i] == right, common.get(i, -1)) for i in top]
-        for top in tops
-    ]
-    pair = run.pairs.iloc[row]
-    before, after = word_diff(pair["caption"], pair["paraphrase"])
-    return Strip(before, after, strips[0], strips[1], pair["kind"] or "", float(pair[metric]))
+    def _top(self, at: int) -> list[str]:
+        rankings = self._run.rankings
+        return [rankings.gallery[image] for image in rankings.top[at, :SHOWN].tolist()]
 
-
-def word_diff(a: str, b: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
-    """Both texts as words with a mark on those that the other does not have at that place."""
-    left, right = a.split(), b.split()
-    bare = [[re.sub(r"\W+", "", word).lower() for word in words] for words in (left, right)]
-    kept: tuple[set[int], set[int]] = (set(), set())
-    for block in difflib.SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_matching_blocks():
-        kept[0].update(range(block.a, block.a + block.size))
-        kept[1].update(range(block.b, block.b + block.size))
-    return (
-        [(word, at not in kept[0]) for at, word in enumerate(left)],
-        [(word, at not in kept[1]) for at, word in enumerate(right)],
-    )
-
-
-class Thumbnails:
-    """Small pictures as data URIs, each made once; empty where a picture can't be shown."""
-
-    def __init__(self, benchmark: Benchmark, roots: tuple[Path, ...]) -> None:
-        self._store = ImageStore(benchmark, roots)
-        self._made: dict[str, str] = {}
-
-    def get(self, image_id: str) -> str:
-        """``data:image/jpeg;base64,…`` or ``""``."""
-        if image_id not in self._made:
-            try:
-                self._made[image_id] = _data_uri(self._store.open(image_id))
-            except DataError:
-                self._made[image_id] = ""
-        return self._made[image_id]
-
-
-def _data_uri(image: Image) -> str:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side)).resize((THUMB * 2, THUMB * 2))
-    buffer = io.BytesIO()
-    square.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    @cached_property
+    def _foils(self) -> dict[str, tuple[int, str]]:
+        """Caption id → the row of its first foil and the foil's text, which rankings know by its hash."""
+        if self._benchmark is None:
+            return {}
+        rankings = self._run.rankings
+        texts = {sha256_text(text): text for text in self._benchmark.foils["foil"].to_pylist()}
+        found: dict[str, tuple[int, str]] = {}
+        for row in np.flatnonzero(np.array(rankings.role) == "foil").tolist():
+            if (text := texts.get(rankings.query_sha256[row])) is not None:
+                found.setdefault(rankings.caption_id[row], (row, text))
+        return found

@@ -1,0 +1,147 @@
+"""What the numbers say, in sentences for people who don't read tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from parabench.errors import UsageError
+from parabench.evaluate.comparison import Comparison, Contrast
+from parabench.evaluate.result import Measure, Result
+from parabench.evaluate.run import Run
+from parabench.metrics import compute, parse
+from parabench.report.numbers import count, interval, measured, number, p_value, percent
+from parabench.report.result_tables import accuracy_metric, lead_metric, measure_of
+
+_WITHIN = {"1": "the first", "5": "among the first five", "10": "among the first ten"}
+
+
+def is_useless(result: Result) -> bool:
+    """Whether the run was warned of as stable and useless."""
+    return any("stable but useless" in warning for warning in result.warnings)
+
+
+def reading(results: Sequence[Result]) -> str:
+    """Two sentences: how alike the results are, and whether to believe it."""
+    name = lead_metric(results)
+    if name is None:
+        return " ".join(_without_pairs(result) for result in results)
+    sentences = []
+    useful = [result for result in results if not is_useless(result)]
+    best = max(useful or results, key=lambda result: _value(result, "retrieval", "R@10"))
+    measure = best.tasks["paraphrase"].metrics[name]
+    floor = f" (unrelated captions: {number(measure.floor)})" if measure.floor is not None else ""
+    recall = measure_of(best, "retrieval", "R@10")
+    found = f", and it has the right picture in the first ten for {percent(recall.value)} of captions" if recall else ""
+    agree = f"results for a caption and for its paraphrase agree to {name} = {measured(measure)}, where 1 is the same pictures in the same order{floor}{found}."
+    if len(results) > 1:
+        sentences.append(f"Of these, {best.model.spec} finds the right pictures most often: its {agree}")
+    elif useful:
+        sentences.append(f"With {best.model.spec}, {agree}")
+    useless = [result for result in results if is_useless(result)]
+    if useless:
+        names = " and ".join(result.model.spec for result in useless)
+        verb, it = ("look", "they return") if len(useless) > 1 else ("looks", "it returns")
+        sentences.append(f"{names} {verb} perfectly stable and {'are' if len(useless) > 1 else 'is'} useless: {it} the same pictures whatever is asked.")
+    elif (flip := best.tasks["paraphrase"].metrics.get("flip@10")) is not None:
+        sentences.append(f"For {percent(flip.value)} of the pairs only one of the two wordings finds the right picture in the first ten.")
+    return " ".join(sentences)
+
+
+def plain_reading(run: Run) -> list[str]:
+    """One run in two or three sentences without a metric's name: what changes, whether it matters, whether it hears meaning."""
+    result = run.result
+    if lead_metric([result]) is None:
+        return [_without_pairs(result)]
+    if is_useless(result):
+        return [
+            "This model returns nearly the same pictures whatever is asked, so they stay the same when the words change.",
+            "That is not robustness: it does not find the right pictures. Read none of its stability numbers as good.",
+        ]
+    sentences = [_kept(run)]
+    paraphrase = result.tasks["paraphrase"].metrics
+    accuracy = accuracy_metric([result]) or ""
+    a, b = (measure_of(result, "retrieval", name) for name in (accuracy, f"{accuracy} paraphrase"))
+    if a is not None and b is not None:
+        depth = accuracy.removeprefix("R@")
+        sentence = f"The right picture is {_WITHIN[depth]} for {percent(a.value)} of the captions and for {percent(b.value)} of their rewordings"
+        if (flip := paraphrase.get(f"flip@{depth}")) is not None:
+            sentence += f"; for {_one_in(flip.value)} only one of the two wordings finds it"
+        sentences.append(sentence + ".")
+    foil = next(((name, measure) for name, measure in paraphrase.items() if name.startswith("foil-AUC")), None)
+    if foil is not None:
+        sentences.append(_foils(foil[1]))
+    return sentences
+
+
+def _without_pairs(result: Result) -> str:
+    """The first number of each task, for a run that asked no pairs."""
+    firsts = [(task, *next(iter(entry.metrics.items()))) for task, entry in result.tasks.items() if entry.metrics]
+    told = "; ".join(f"{task} {name} = {measured(measure)}" for task, name, measure in firsts)
+    return f"{result.model.spec}: {told or 'nothing was measured'}."
+
+
+def _kept(run: Run) -> str:
+    rankings = run.rankings
+    depth = min(10, rankings.depth)
+    rows = rankings.rows("paraphrase")
+    kept = compute([parse(f"O@{depth}")], rankings.top[rankings.caption_row[rows]], rankings.top[rows])[f"O@{depth}"]
+    name, measure = next(iter(run.result.tasks["paraphrase"].metrics.items()))
+    sentence = f"Say the same thing in other words, and on average {depth * float(np.mean(kept)):.1f} of the first {depth} pictures stay"
+    floor = "" if measure.floor is None else f", where two unrelated captions get {number(measure.floor)} and identical lists 1"
+    return f"{sentence} ({name} = {measured(measure)}{floor})."
+
+
+def _one_in(share: float) -> str:
+    if share <= 0:
+        return "no pair"
+    return f"one pair in {count(round(1 / share))}" if share < 0.2 else f"{percent(share)} of the pairs"
+
+
+def _foils(auc: Measure) -> str:
+    low, high = (auc.value if end is None else end for end in (auc.ci_low, auc.ci_high))
+    heard = f"(in {percent(auc.value)} of comparisons the rewording stays closer to the caption than a sentence that is false of the picture)"
+    if low > 0.5:
+        return f"It tells a change of words from a change of meaning better than chance {heard}."
+    if high < 0.5:
+        return f"It follows the words and not the meaning: a false sentence that looks like the caption keeps more pictures than a true one in other words {heard}."
+    return f"It can't tell a change of words from a change of meaning {heard}."
+
+
+def verdicts(comparison: Comparison, names: dict[str, str]) -> list[str]:
+    """Who wins, a sentence for each other run and metric that matters."""
+    reference = names[comparison.runs[0].label]
+    sentences = []
+    for run in comparison.runs[1:]:
+        own = {contrast.metric: contrast for contrast in comparison.contrasts if contrast.run == run.label}
+        chosen = [metric for metric in dict.fromkeys((comparison.metrics[0], "R@10")) if metric in own]
+        sentences += [_verdict(own[metric], names[run.label], reference) for metric in chosen]
+    return sentences
+
+
+def _verdict(contrast: Contrast, name: str, reference: str) -> str:
+    metric, p = contrast.metric, contrast.p_holm if contrast.p_holm is not None else contrast.p
+    what = "better at finding the right picture" if metric.startswith("R@") else "more stable" if _is_similarity(metric) else f"higher on {metric}"
+    bounds = interval(contrast.ci_low, contrast.ci_high)
+    numbers = f"{metric} {number(contrast.value)} against {number(contrast.reference_value)}, difference {number(contrast.difference)}{' ' + bounds if bounds else ''}, p = {p_value(p)}".replace("p = <", "p <").replace("p = ", "p\u00a0=\u00a0")
+    if contrast.ci_low is None or contrast.ci_high is None or p is None:
+        return f"{name} and {reference}: too few pictures to say who wins ({numbers})."
+    if p < 0.05 and contrast.ci_low * contrast.ci_high > 0:
+        better, worse = (name, reference) if contrast.difference > 0 else (reference, name)
+        return f"{better} is {what} than {worse} ({numbers})."
+    seen = f"; this set would show a difference of {number(contrast.minimum_detectable)} or more four times in five" if contrast.minimum_detectable is not None else ""
+    return f"No difference between {name} and {reference} is shown ({numbers}{seen})."
+
+
+def _is_similarity(metric: str) -> bool:
+    try:
+        parse(metric)
+    except UsageError:
+        return False
+    return True
+
+
+def _value(result: Result, task: str, name: str) -> float:
+    measure = measure_of(result, task, name)
+    return measure.value if measure is not None else 0.0
