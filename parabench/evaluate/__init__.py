@@ -4,10 +4,10 @@ import sys
 import types
 from typing import Any
 
-from parabench.evaluate.evaluate import evaluate, rescore, slug
+from parabench.evaluate.evaluate import evaluate, rescore
 from parabench.evaluate.paraphrase import DEFAULT_METRICS
 from parabench.evaluate.result import Measure, Result
-from parabench.evaluate.run import Run
+from parabench.evaluate.run import Run, slug
 
 __all__ = ["DEFAULT_METRICS", "Measure", "Result", "Run", "evaluate", "rescore", "slug"]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from parabench.data import Benchmark, ImageStore, load
+from parabench.data import Benchmark, ImageStore
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
 from parabench.errors import DataError, ParabenchError, UsageError
@@ -18,7 +17,9 @@ from parabench.evaluate.environment import environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, Resampling, paraphrase_task
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
 from parabench.evaluate.retrieval import retrieval_task
-from parabench.evaluate.run import RESULT, Run, claim
+from parabench.evaluate.run import RANKINGS, RESULT, Run, claim, slug, write_failure
+from parabench.evaluate.tasks.alone import evaluate_tasks
+from parabench.evaluate.tasks.plan import TaskPlan, rescored
 from parabench.metrics import Metric, parse
 from parabench.progress import note
 from parabench.retrieval.cache import EmbeddingCache
@@ -38,6 +39,8 @@ def evaluate(
     gallery: str | Path | None = None,
     images: Sequence[str | Path] = (),
     metrics: Sequence[str] = DEFAULT_METRICS,
+    tasks: Sequence[str] | None = None,
+    task_data: Mapping[str, str | Path] | None = None,
     depth: int = DEPTH,
     n_resamples: int = 10_000,
     seed: int = 0,
@@ -59,6 +62,9 @@ def evaluate(
         gallery: file that names the pictures to search (own data).
         images: folders that hold the pictures.
         metrics: rank-similarity metrics such as ``"AO@10"``.
+        tasks: what to measure: ``paraphrase``, ``retrieval`` (the default), ``sts``, ``zeroshot``,
+            ``compositional``, ``human``; the dataset is loaded only where one of the first two is asked for.
+        task_data: where a task's own files are: ``{"sts": "STS/", "zeroshot": "imagenet/val"}``.
         depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
         n_resamples: bootstrap resamples for the intervals.
         seed: of the bootstrap and of the unrelated-caption floor.
@@ -77,7 +83,19 @@ def evaluate(
     chosen = [parse(name) for name in metrics]
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
-    benchmark = dataset if isinstance(dataset, Benchmark) else load(dataset, gallery=gallery, images=images)
+    plan = TaskPlan.of(tasks, task_data or {}, dataset, gallery=gallery, images=images, split=split)
+
+    def load_model() -> Encoder:
+        if not isinstance(model, str):
+            return model
+        return load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
+
+    if plan.benchmark is None or not plan.ranks_pairs:
+        return evaluate_tasks(
+            load_model, plan, out=out, metrics=[str(metric) for metric in chosen], n_resamples=n_resamples, seed=seed,
+            batch_size=batch_size, precision=precision, cache=cache, rebuild_cache=rebuild_cache, overwrite=overwrite,
+        )  # fmt: skip
+    benchmark = plan.benchmark
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
     benchmark = _choose_split(benchmark, split)
@@ -87,11 +105,7 @@ def evaluate(
     timings = {"dataset": time.perf_counter() - started}
 
     mark = time.perf_counter()
-    encoder = (
-        load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
-        if isinstance(model, str)
-        else model
-    )
+    encoder = load_model()
     if isinstance(encoder, CorpusEncoder):
         encoder.fit_corpus([text for texts in benchmark.gallery["captions"].to_pylist() for text in texts or ()])
     timings["model"] = time.perf_counter() - mark
@@ -122,12 +136,14 @@ def evaluate(
         mark = time.perf_counter()
         pairs = score(result, rankings, benchmark)
         timings["metrics"] = time.perf_counter() - mark
+        result.tasks = plan.asked(result.tasks)
+        rows = plan.run(encoder, result, batch_size=batch_size, cache=cache)
         timings["total"] = time.perf_counter() - started
         result.status = "complete"
-        return Run.write(folder, result, rankings, pairs)
+        return Run.write(folder, result, rankings, pairs, rows)
     except ParabenchError as error:
         if not earlier:
-            _write_failure(folder, result, error)
+            write_failure(folder, result, error)
         raise
 
 
@@ -172,11 +188,6 @@ def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
     if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
         warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
     return warnings
-
-
-def slug(text: str) -> str:
-    """A model spec or dataset name as a folder name."""
-    return re.sub(r"[^\w.=+-]+", "_", text).strip("_.") or "run"
 
 
 def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
@@ -232,20 +243,12 @@ def _ranked(
     return rankings
 
 
-def _write_failure(folder: Path, result: Result, error: ParabenchError) -> None:
-    """Leave a note of what failed where no earlier result stands; never hide the error itself."""
-    result.status, result.error = "failed", str(error)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        result.write(folder / RESULT)
-    except (OSError, ParabenchError):
-        return
-
-
 def rescore(run: Run) -> Result:
-    """All metrics of a finished run again, from its rankings alone."""
+    """All metrics of a finished run again, from its rankings and the rows of its tasks alone."""
     again = run.result.model_copy(deep=True)
-    score(again, run.rankings)
+    own = {name: run.rows(name) for name in run.result.tasks if f"{name}.parquet" in run.result.files}
+    if RANKINGS in run.result.files:
+        score(again, run.rankings)
+        again.tasks = {name: task for name, task in again.tasks.items() if name in run.result.tasks}
+    again.tasks |= rescored(run.result, own)
     return again
-
-

@@ -2,5 +2,6 @@
 
 from parabench.report.page import write_report
 from parabench.report.table import print_runs
+from parabench.report.tasks import print_tasks
 
-__all__ = ["print_runs", "write_report"]
+__all__ = ["print_runs", "print_tasks", "write_report"]
