@@ -19,6 +19,9 @@ from parabench.metrics.bootstrap import Estimate, cluster_index
 Floats = NDArray[np.float64]
 Seed = int | Sequence[int]
 
+MOST_RESAMPLES = 2000
+"""Enough for the two digits that are printed; every resample ranks all rows anew, so 10,000 would cost minutes."""
+
 _CHUNK_BYTES = 32 << 20
 
 

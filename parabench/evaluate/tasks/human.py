@@ -18,7 +18,7 @@ from parabench.evaluate.paraphrase import Resampling, measure
 from parabench.evaluate.result import TaskResult
 from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, with_details
 from parabench.metrics import compute, parse
-from parabench.metrics.correlation import spearman_estimates
+from parabench.metrics.correlation import MOST_RESAMPLES, spearman_estimates
 from parabench.retrieval.embed import unit
 from parabench.retrieval.search import GalleryIndex
 from parabench.storage import sha256_json
@@ -81,13 +81,13 @@ class HumanAgreement:
         return with_details(pa.table(columns), skipped=skipped)
 
     def score(self, rows: pa.Table, resampling: Resampling) -> TaskResult:
-        """``"Spearman cosine"`` and ``"Spearman <metric>"``; clusters are the pictures of the first captions."""
+        """``"Spearman cosine"`` and ``"Spearman <metric>"``; clusters are the pictures of the first captions (2,000 resamples at most)."""
         task = TaskResult(details=details_of(rows))
         names = rows.column_names[4:]
         values = np.column_stack([rows[name].to_numpy().astype(np.float64) for name in names])
         estimates = spearman_estimates(
             values, rows["human"].to_numpy(), np.array(rows["image_id"].to_pylist()),
-            n_resamples=resampling.n_resamples, seed=resampling.seed, level=resampling.level,
+            n_resamples=min(MOST_RESAMPLES, resampling.n_resamples), seed=resampling.seed, level=resampling.level,
         )  # fmt: skip
         for name, estimate in zip(names, estimates, strict=True):
             task.metrics[f"Spearman {name}"] = measure(estimate)
@@ -138,8 +138,7 @@ def _caption_tops(
     places = np.array([rated.gallery.position[image_id] for image_id, _ in distinct], np.int64)
     queries = np.array([row for _, row in distinct], np.int64)
     own_sums = sums[places]
-    vector_of = {text: row for row, text in zip([*first.tolist(), *second.tolist()], [*rated.first, *rated.second], strict=True)}
-    text_of = {row: text for text, row in vector_of.items()}
+    text_of = dict(zip([*first.tolist(), *second.tolist()], [*rated.first, *rated.second], strict=True))
     for at, (place, row) in enumerate(zip(places.tolist(), queries.tolist(), strict=True)):
         own = captions[place]
         if text_of[row] in own:

@@ -15,7 +15,7 @@ from parabench.evaluate.paraphrase import Resampling, measure
 from parabench.evaluate.result import TaskResult
 from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, with_details
 from parabench.metrics.bootstrap import Estimate, cluster_index
-from parabench.metrics.correlation import percentile_estimate, spearman_draws, spearman_rho
+from parabench.metrics.correlation import MOST_RESAMPLES, percentile_estimate, spearman_draws, spearman_rho
 from parabench.storage import sha256_json
 
 PUBLISHED = ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R")
@@ -79,7 +79,7 @@ class SentenceSimilarity:
     def score(self, rows: pa.Table, resampling: Resampling) -> TaskResult:
         """ρ × 100 of ``"<set> <split>"``, and ``mean`` over one split a set.
 
-        Pairs that share their first sentence are one cluster of the bootstrap.  In the mean the sets are
+        Pairs that share their first sentence are one cluster of the bootstrap (2,000 resamples at most).  In the mean the sets are
         resampled independently.
         """
         task = TaskResult(details=details_of(rows))
@@ -91,7 +91,7 @@ class SentenceSimilarity:
             chosen = (names == name) & (splits == split)
             x, y, cluster = cosine[chosen], human[chosen], first[chosen]
             stream = (resampling.seed, zlib.crc32(f"{name} {split}".encode()))  # sets are resampled independently
-            drawn = spearman_draws(x[:, None], y, cluster, n_resamples=resampling.n_resamples, seed=stream)
+            drawn = spearman_draws(x[:, None], y, cluster, n_resamples=min(MOST_RESAMPLES, resampling.n_resamples), seed=stream)
             draws[name, split] = None if drawn is None else 100 * drawn[:, 0]
             estimate = _estimate(100 * spearman_rho(x, y), draws[name, split], cluster, resampling)
             entry = task.metrics[f"{name} {split}"] = measure(estimate)
