@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from parabench.data import Benchmark, ImageStore
 from parabench.data.own import gallery_table
@@ -17,7 +18,14 @@ from parabench.data.sources.compositional import FoilItem, FoilSets, find_foils
 from parabench.encoders.protocol import FloatMatrix
 from parabench.evaluate.paraphrase import Resampling, measure
 from parabench.evaluate.result import TaskResult
-from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, no_image_tower, with_details
+from parabench.evaluate.tasks.task import (
+    TaskModel,
+    TaskSource,
+    details_of,
+    no_image_tower,
+    paired_cosines,
+    with_details,
+)
 from parabench.metrics.grouped import group_mean_column
 from parabench.storage import sha256_json
 
@@ -63,25 +71,34 @@ class Compositional:
         """
         items = data.sets.items
         skipped: dict[str, str] = {}
-        texts = model.embedder.texts([text for item in items for text in (item.caption, item.caption2 or item.caption, item.foil)])
-        first, second, foil = texts[0::3], texts[1::3], texts[2::3]
-        pictures = _pictures(data, model, skipped)
+        texts = data.texts()
+        row_of = {text: row for row, text in enumerate(texts)}
+        vectors = model.embedder.texts(texts)
+        first, second, foil = (
+            np.array([row_of[text] for text in side])
+            for side in zip(*((item.caption, item.caption2 or item.caption, item.foil) for item in items), strict=True)
+        )
         paired = np.array([item.caption2 is not None for item in items])
-        seen = np.full(len(items), pictures is not None)
-        if pictures is None:
-            pictures = first
+        seen = _pictures(data, model, skipped)
+        pictures, shown = seen if seen is not None else (vectors, first)
+        with_picture = np.full(len(items), seen is not None)
+
+        def cosine(b: NDArray[np.int64], known: NDArray[np.bool_], a: NDArray[np.int64] | None = None) -> pa.Array:
+            values = paired_cosines(pictures, shown, vectors, b) if a is None else paired_cosines(vectors, a, vectors, b)
+            return pa.array(values, pa.float32(), mask=~known)
+
         table = pa.table(
             {
                 "family": [item.family for item in items],
                 "subset": [item.subset for item in items],
                 "group": [item.group for item in items],
                 "image_id": [item.photo_id for item in items],
-                "image_caption": _cosine(pictures, first, seen),
-                "image_caption2": _cosine(pictures, second, seen & paired),
-                "image_foil": _cosine(pictures, foil, seen),
-                "captions": _cosine(first, second, paired),
-                "caption_foil": _cosine(first, foil, paired),
-                "caption2_foil": _cosine(second, foil, paired),
+                "image_caption": cosine(first, with_picture),
+                "image_caption2": cosine(second, with_picture & paired),
+                "image_foil": cosine(foil, with_picture),
+                "captions": cosine(second, paired, first),
+                "caption_foil": cosine(foil, paired, first),
+                "caption2_foil": cosine(foil, paired, second),
             }
         )
         return with_details(table, skipped=skipped)
@@ -124,8 +141,8 @@ class Compositional:
         return task
 
 
-def _pictures(data: FoilData, model: TaskModel, skipped: dict[str, str]) -> FloatMatrix | None:
-    """A vector for each item's picture, or ``None`` with the reason in ``skipped``."""
+def _pictures(data: FoilData, model: TaskModel, skipped: dict[str, str]) -> tuple[FloatMatrix, NDArray[np.int64]] | None:
+    """Vectors of the distinct pictures and the row of each item, or ``None`` with the reason in ``skipped``."""
     items = data.sets.items
     if model.sees == "captions":
         skipped["image-to-text"] = no_image_tower(model)
@@ -144,9 +161,4 @@ def _pictures(data: FoilData, model: TaskModel, skipped: dict[str, str]) -> Floa
         store = PictureBoxes(whole, {key: (item.photo_id, item.box) for key, item in distinct.items() if item.box is not None})
     vectors = model.embedder.images(list(distinct), store)
     row_of = {key: row for row, key in enumerate(distinct)}
-    return vectors[[row_of[item.image_id] for item in items]]
-
-
-def _cosine(a: FloatMatrix, b: FloatMatrix, known: np.ndarray) -> pa.Array:
-    values = np.einsum("nd,nd->n", a.astype(np.float64), b.astype(np.float64)).astype(np.float32)
-    return pa.array(values, pa.float32(), mask=~known)
+    return vectors, np.array([row_of[item.image_id] for item in items])

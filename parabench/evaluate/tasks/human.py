@@ -16,7 +16,7 @@ from parabench.encoders.protocol import FloatMatrix
 from parabench.errors import DataError
 from parabench.evaluate.paraphrase import Resampling, measure
 from parabench.evaluate.result import TaskResult
-from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, with_details
+from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, paired_cosines, with_details
 from parabench.metrics import compute, parse
 from parabench.metrics.correlation import MOST_RESAMPLES, spearman_estimates
 from parabench.retrieval.embed import unit
@@ -64,13 +64,12 @@ class HumanAgreement:
         row_of = {text: row for row, text in enumerate(texts)}
         vectors = model.embedder.texts(texts)
         first, second = (np.array([row_of[text] for text in side], np.int64) for side in (rated.first, rated.second))
-        cosine = np.einsum("nd,nd->n", vectors[first].astype(np.float64), vectors[second].astype(np.float64))
         columns = {
             "pair_id": pa.array(rated.pair_ids),
             "image_id": pa.array(rated.first_image),
             "other_image_id": pa.array(rated.second_image),
             "human": pa.array(rated.ratings, pa.float64()),
-            "cosine": pa.array(cosine.astype(np.float32)),
+            "cosine": pa.array(paired_cosines(vectors, first, vectors, second)),
         }
         metrics = [metric for metric in map(parse, model.metrics) if metric.k is not None]
         depth = max((metric.k or 1 for metric in metrics), default=0)

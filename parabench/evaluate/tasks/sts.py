@@ -13,7 +13,7 @@ from parabench.data.sources.sts import SPLITS, StsSet, find_sts
 from parabench.errors import DataError
 from parabench.evaluate.paraphrase import Resampling, measure
 from parabench.evaluate.result import TaskResult
-from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, with_details
+from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, paired_cosines, with_details
 from parabench.metrics.bootstrap import Estimate, cluster_index
 from parabench.metrics.correlation import MOST_RESAMPLES, percentile_estimate, spearman_draws, spearman_rho
 from parabench.storage import sha256_json
@@ -61,8 +61,10 @@ class SentenceSimilarity:
     def rows(self, data: StsData, model: TaskModel) -> pa.Table:
         """One row a pair: ``set, split, genre, first, second, human, cosine``."""
         pairs = [(held, pair) for held in data.sets for pair in held.pairs]
-        vectors = model.embedder.texts([text for _, pair in pairs for text in (pair.first, pair.second)])
-        cosine = np.einsum("nd,nd->n", vectors[::2].astype(np.float64), vectors[1::2].astype(np.float64))
+        texts = data.texts()
+        row_of = {text: row for row, text in enumerate(texts)}
+        vectors = model.embedder.texts(texts)
+        first, second = (np.array([row_of[text] for text in side]) for side in zip(*((p.first, p.second) for _, p in pairs), strict=True))
         table = pa.table(
             {
                 "set": [held.name for held, _ in pairs],
@@ -71,7 +73,7 @@ class SentenceSimilarity:
                 "first": [pair.first for _, pair in pairs],
                 "second": [pair.second for _, pair in pairs],
                 "human": pa.array([pair.score for _, pair in pairs], pa.float64()),
-                "cosine": cosine.astype(np.float32),
+                "cosine": paired_cosines(vectors, first, vectors, second),
             }
         )
         return with_details(table)

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from parabench.data import Benchmark
-from parabench.encoders.protocol import Traits
+from parabench.encoders.protocol import FloatMatrix, Traits
 from parabench.evaluate.paraphrase import Resampling
 from parabench.evaluate.result import TaskResult
 from parabench.retrieval.embed import Embedder
+
+_BLOCK = 2048
 
 DETAILS = b"parabench.details"
 """Key of a row table's metadata under which :func:`with_details` keeps what is no number of a row."""
@@ -115,3 +119,18 @@ def details_of(rows: pa.Table) -> dict[str, Any]:
 def no_image_tower(model: TaskModel) -> str:
     """Why an image task was skipped."""
     return f"{model.spec} has no image tower"
+
+
+def paired_cosines(
+    a: FloatMatrix, a_rows: NDArray[np.int64], b: FloatMatrix, b_rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Inner products ``(n,)`` of row ``a_rows[i]`` of ``a`` with row ``b_rows[i]`` of ``b``, both unit vectors.
+
+    Summed in float64 and rounded once, a block of pairs at a time: memory does not grow with the pairs.
+    """
+    cosines = np.empty(len(a_rows), np.float32)
+    for start in range(0, len(a_rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        left, right = a[a_rows[block]].astype(np.float64), b[b_rows[block]].astype(np.float64)
+        cosines[block] = np.einsum("nd,nd->n", left, right)
+    return cosines
