@@ -85,7 +85,9 @@ class SentenceSimilarity:
         resampled independently.
         """
         task = TaskResult(details=details_of(rows))
-        names, splits, genres, first = (np.array(rows[c].to_pylist()) for c in ("set", "split", "genre", "first"))
+        names, splits, genres = (np.array(rows[c].to_pylist()) for c in ("set", "split", "genre"))
+        known: dict[str, int] = {}
+        first = np.array([known.setdefault(text, len(known)) for text in rows["first"].to_pylist()], np.int64)
         human, cosine = rows["human"].to_numpy(), rows["cosine"].to_numpy().astype(np.float64)
         draws: dict[tuple[str, str], np.ndarray | None] = {}
         flat: list[str] = []
