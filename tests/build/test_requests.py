@@ -8,11 +8,11 @@ import signal
 import sqlite3
 
 import pytest
+from loopback import canonical
 
 from parabench.build.ledger import Ledger
 from parabench.build.requests import Outcome, Request, RequestTable
 from parabench.errors import DataError, ParabenchError
-from loopback import canonical
 
 
 def _requests(n):

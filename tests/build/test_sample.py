@@ -6,12 +6,12 @@ import json
 import random
 
 import pytest
+from made_captions import write_captions
 
-from parabench.build.labels import COCO_CATEGORIES, read_labels
 from parabench.build.junk import junk_reason
+from parabench.build.labels import COCO_CATEGORIES, read_labels
 from parabench.build.sample import Sampling, draw, named
 from parabench.errors import DataError, UsageError
-from made_captions import write_captions
 
 
 @pytest.fixture
