@@ -21,7 +21,6 @@ from parabench.build.record import BuildRecord, FilterCount
 from parabench.build.sample import Sample, Sampling, draw, named
 from parabench.errors import DataError, UsageError
 from parabench.progress import bar, note
-from parabench.storage import disk_errors
 from parabench.version import __version__
 
 OWN = "coco-paraphrase"
@@ -189,12 +188,13 @@ class Build:
 
     def _refuse_early(self) -> None:
         """What would fail at the end fails before a cent is spent."""
-        if self.out.exists() and not self.out.is_dir():
-            raise DataError(f"{self.out} is a file", "choose another --out")
-        with disk_errors(self.out):
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.out.parent, os.W_OK | os.X_OK):
-                raise PermissionError(13, "the folder is read-only", str(self.out.parent))
+        for option, folder in (("--out", self.out), ("--ledger", self.ledger_path.parent)):
+            there = next(place for place in (folder, *folder.parents) if place.exists())
+            if not there.is_dir():
+                raise DataError(f"{there} is a file, and {option} needs a folder there", f"choose another {option}")
+            place = there if there != self.out else there.parent
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise DataError(f"can't write {place}: the folder is read-only", f"choose a writable place with {option}")
 
 
 def _counted(candidates: Iterable[Candidate], counts: Counter[str]) -> Iterator[Candidate]:
