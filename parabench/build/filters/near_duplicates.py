@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from rensa import RMinHash, RMinHashLSH
 RECALL = 0.97
 """The least probability of finding a sentence whose similarity is exactly the threshold; it rises steeply above."""
 
-_BANDS = 32
+_BANDS = 30
 _MOST_ROWS_A_BAND = 24
 _SEED = 42
 _COMPARED_AT_A_TIME = 1 << 21
@@ -43,7 +43,7 @@ class Matches(NamedTuple):
 class NearDuplicateIndex:
     """Sentences by their sets of words.
 
-    Memory: 4 bytes a distinct word of a sentence, its LSH entries (32 a sentence), and the vocabulary once.
+    Memory: 4 bytes a distinct word of a sentence, its LSH entries (30 a sentence), and the vocabulary once.
 
     Args:
         min_jaccard: in (0, 1].
@@ -88,21 +88,15 @@ class NearDuplicateIndex:
         distinct = [list(dict.fromkeys(sentence)) for sentence in sentences]
         sketches = RMinHash.from_token_sets(distinct, self._permutations, _SEED)
         self._lsh.insert_many(sketches, self._count)
-        for sentence in distinct:
-            self._store(sentence)
+        known = self._vocabulary.setdefault
+        numbers = np.array([known(word, len(self._vocabulary)) for sentence in distinct for word in sentence], np.uint32)
+        start, stop = int(self._starts[self._count]), int(self._starts[self._count]) + len(numbers)
+        self._words = _grown(self._words, stop)
+        self._words[start:stop] = numbers
+        self._starts = _grown(self._starts, self._count + len(distinct) + 1)
+        self._starts[self._count + 1 : self._count + len(distinct) + 1] = start + np.cumsum([len(sentence) for sentence in distinct])
+        self._count += len(distinct)
         return distinct, sketches
-
-    def _store(self, sentence: list[str]) -> None:
-        if self._count + 2 > len(self._starts):
-            self._starts = np.resize(self._starts, 2 * len(self._starts))
-        start = int(self._starts[self._count])
-        stop = start + len(sentence)
-        while stop > len(self._words):
-            self._words = np.resize(self._words, 2 * len(self._words))
-        vocabulary = self._vocabulary
-        self._words[start:stop] = [vocabulary.setdefault(word, len(vocabulary)) for word in sentence]
-        self._count += 1
-        self._starts[self._count] = stop
 
     def _match(self, sentences: list[list[str]], sketches: list[RMinHash], first: int | None) -> Matches:
         found = self._lsh.query_all(sketches)
@@ -161,6 +155,11 @@ class NearDuplicateIndex:
             sentence = sentences[position]
             padded[position, : len(sentence)] = [self._vocabulary.get(word, _NOT_STORED) for word in sentence]
         return padded
+
+
+def _grown(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """The array with room for ``length`` items: doubled, so that growing costs little."""
+    return array if length <= len(array) else np.resize(array, max(length, 2 * len(array)))
 
 
 def _rows_a_band(min_jaccard: float) -> int:
