@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -155,7 +156,10 @@ def _to_folder(folder: Path, target: Path) -> Published:
 def _to_hub(folder: Path, name: str, repo_type: RepoType, private: bool, tag: str | None) -> Published:
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     token = get_token()
     if token is None:
         raise ParabenchError("there is no token for the Hub", _CHECK_TOKEN)
