@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -83,11 +84,11 @@ def publish(folder: Path, to: str, *, private: bool = False, tag: str | None = N
         raise UsageError(f"'{tag}' is no tag", "write e.g. --tag v1.0.0")
     if scheme == "folder" and (tag is not None or private):
         raise UsageError("--tag and --private are for the Hub", "leave them out, or publish --to hub:owner/name")
+    if scheme == "hub" and not _HUB_ID.fullmatch(name):
+        raise UsageError(f"'{name}' is no name on the Hub", "write --to hub:owner/name")
     repo_type = _kind(folder)
     if scheme == "folder":
         return _to_folder(folder, Path(name).expanduser().absolute())
-    if not _HUB_ID.fullmatch(name):
-        raise UsageError(f"'{name}' is no name on the Hub", "write --to hub:owner/name")
     return _to_hub(folder, name, repo_type, private, tag)
 
 
@@ -155,7 +156,10 @@ def _to_folder(folder: Path, target: Path) -> Published:
 def _to_hub(folder: Path, name: str, repo_type: RepoType, private: bool, tag: str | None) -> Published:
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     token = get_token()
     if token is None:
         raise ParabenchError("there is no token for the Hub", _CHECK_TOKEN)

@@ -20,6 +20,7 @@ from parabench.build.record import BuildRecord
 from parabench.build.review.agreement import review_agreement
 from parabench.build.reviews import Resolution, ReviewTable
 from parabench.data.benchmark import Benchmark
+from parabench.data.coco import file_below_split
 from parabench.data.release import write_benchmark
 from parabench.data.schema import FOILS, PAIRS, REJECTED
 from parabench.data.sentences import Row, gallery_table, sentence_table
@@ -28,6 +29,8 @@ from parabench.errors import DataError, UsageError
 from parabench.storage import canonical_json, sha256_file
 
 CHECKSUMS = "CHECKSUMS"
+SCORE_DIGITS = 4
+"""Decimals of published scores: further ones may differ between machines."""
 LICENSES = {
     "cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/",
     "cc-by-sa-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
@@ -133,7 +136,7 @@ def release_rows(ledger: Ledger, images: Sequence[Row]) -> ReleaseRows:
             continue
         if resolution.text:
             reworded += 1
-            rows.rejected.append({**row, "paraphrase": candidate.text, "reason": "review: reworded"})
+            rows.rejected.append({**row, "paraphrase": candidate.text, "reason": "reviewers: reworded"})
             row["generator"] = f"{candidate.generator}, reworded in review"
         text = resolution.text or candidate.text
         if candidate.role == "foil":
@@ -195,6 +198,7 @@ def _row(candidate: Candidate, votes: list[bool]) -> Row:
     scores = dict(candidate.scores)
     if votes:
         scores |= {"review_verdicts": float(len(votes)), "review_keep": sum(votes) / len(votes)}
+    scores = {name: round(value, SCORE_DIGITS) for name, value in scores.items()}
     caption = candidate.caption
     return {
         "pair_id": candidate.pair_id, "image_id": caption.image_id, "caption_id": caption.caption_id,
@@ -223,6 +227,7 @@ def _gallery(images: Sequence[Row], rows: ReleaseRows) -> list[Row]:
     return [
         {
             **image,
+            "file_name": file_below_split(image),
             "captions": [text for _, text in image["captions"]],
             "labels": image.get("labels") or list(rows.labels.get(str(image["image_id"]), ())) or None,
             "split": None,
@@ -234,9 +239,14 @@ def _gallery(images: Sequence[Row], rows: ReleaseRows) -> list[Row]:
 def _facts(
     benchmark: Benchmark, rows: ReleaseRows, *, name: str, version: str, license: str, record: BuildRecord, notes: str
 ) -> card.Facts:
-    steps = [("written", rows.n_candidates), *((step.name, step.seen - step.dropped) for step in record.funnel)]
-    if not record.funnel:
-        steps.append(("checks", rows.n_checked))
+    steps = [("written", rows.n_candidates)]
+    for step in record.funnel:  # a check may be shown paraphrases only, so what is left follows from what was dropped
+        steps.append((step.name, steps[-1][1] - step.dropped))
+    if steps[-1][1] != rows.n_checked:
+        raise DataError(
+            f"the record says that {steps[-1][1]:,} sentences passed the checks, the ledger holds {rows.n_checked:,}",
+            "run the build again: its record is of another state of the ledger",
+        )
     if rows.review.verdicts:
         steps.append(("review by people", len(rows.pairs) + len(rows.foils)))
     scored = plots.scores_to_plot([row["scores"] for row in (*rows.pairs, *rows.foils, *rows.rejected)])
@@ -246,8 +256,7 @@ def _facts(
         kinds=Counter(row["kind"] for row in rows.pairs),
         splits=list(dict.fromkeys(re.sub(r"\W", "_", row["split"], flags=re.ASCII) for row in rows.pairs)),
         steps=steps,
-        reasons=Counter(row["reason"].partition(": ")[0] if not row["reason"].startswith("review: ") else row["reason"]
-                        for row in rows.rejected).most_common(),
+        reasons=Counter(_reason_kind(row["reason"]) for row in rows.rejected).most_common(),
         review=rows.review,
         plots=[
             ("plots/funnel.png", "Sentences left after each step"),
@@ -255,6 +264,11 @@ def _facts(
             *([("plots/scores.png", "Scores of kept and rejected sentences")] if scored else []),
         ],
     )  # fmt: skip
+
+
+def _reason_kind(reason: str) -> str:
+    """The reason without its detail; of reviews the whole, since theirs is no detail of one sentence."""
+    return reason if reason.startswith(("review", "generation")) else reason.partition(":")[0]
 
 
 def _accompany(facts: card.Facts, rows: ReleaseRows, folder: Path) -> None:

@@ -269,7 +269,7 @@ def resolve(reviews: Sequence[Review]) -> Resolution:
     said = Counter(review.decision for review in reviews)
     if said["reject"] and said["accept"] + said["fix"] <= said["reject"]:
         reasons = dict.fromkeys(review.reason for review in reviews if review.decision == "reject")
-        return Resolution(reason=f"review: {', '.join(reasons)}")
+        return Resolution(reason=f"reviewers: {', '.join(reasons)}")
     if said["fix"] and said["fix"] >= said["accept"]:
         wordings = [review.text for review in reviews if review.decision == "fix"]
         votes = Counter(wordings)

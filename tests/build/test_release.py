@@ -162,7 +162,7 @@ def test_reviews_decide_and_nothing_vanishes(ledger, tmp_path):
     pairs = {row["pair_id"]: row for row in got.pairs.to_pylist()}
     rejected = {(row["pair_id"], row["reason"]): row["paraphrase"] for row in got.rejected.to_pylist()}
     assert set(rejected) == {
-        ("c0-lexical", "review: detail added"), ("c0-foil", "review: still true"), ("c1-lexical", "review: reworded"),
+        ("c0-lexical", "reviewers: detail added"), ("c0-foil", "reviewers: still true"), ("c1-lexical", "reviewers: reworded"),
         ("c0-free", "too short"),
     }  # fmt: skip
     assert "c0-lexical" not in pairs and pairs["c1-lexical"]["paraphrase"].startswith("One brown dog, number 1")
@@ -194,7 +194,7 @@ def test_another_annotation_file_is_refused(ledger, tmp_path):
     images[0]["captions"][0] = ("c0", "A brown dog number 0 barks at 2 small cats.")
     with pytest.raises(DataError, match=r"caption 'c0' is not the caption.*hashes differ"):
         write_release(ledger, images, tmp_path / "out", name="dogs", record=make_record())
-    with pytest.raises(DataError, match="picture '142'.*not in the annotations"):
+    with pytest.raises(DataError, match=r"picture '142'.*not in the annotations"):
         write_release(ledger, images_of(3), tmp_path / "out", name="dogs", record=make_record())
     assert not (tmp_path / "out").exists()
 
@@ -205,7 +205,7 @@ def test_bad_requests_are_refused_before_anything_is_written(ledger, tmp_path):
             write_release(ledger, images_of(), tmp_path / "out", name="dogs", record=make_record(), **changes)
     table = CandidateTable(ledger)
     table.replace([c.judged("bad", {}) for c in list(table)])
-    with pytest.raises(DataError, match="no pair of .* was kept"):
+    with pytest.raises(DataError, match=r"no pair of .* was kept"):
         write_release(ledger, images_of(), tmp_path / "out", name="dogs", record=make_record())
     assert not (tmp_path / "out").exists()
 

@@ -64,7 +64,7 @@ def test_votes(reviews, verdicts, kept, text):
         reason = "detail added" if decision == "reject" else ""
         reviews.add("c1-lexical", f"p{number}", decision, reason=reason, text=wording)
     resolution = reviews.resolutions()["c1-lexical"]
-    assert resolution == Resolution(reason="" if kept else "review: detail added", text=text)
+    assert resolution == Resolution(reason="" if kept else "reviewers: detail added", text=text)
 
 
 @pytest.mark.parametrize(
