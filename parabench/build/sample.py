@@ -63,8 +63,8 @@ class Sample:
 
     def record(self) -> dict[str, Any]:
         """Settings and facts, for the build record; where captions are given by name, bounds and seed played no part."""
-        given = {} if "left_out" in self.facts else {"images", "captions_per_image", "min_words", "max_words", "seed"}
-        return {**self.settings.model_dump(exclude=given), **self.facts}
+        by_name = {"images", "captions_per_image", "min_words", "max_words", "seed"}
+        return {**self.settings.model_dump(exclude=None if "left_out" in self.facts else by_name), **self.facts}
 
 
 def read_images(path: Path, from_split: str | None = None) -> tuple[list[Row], Literal["coco", "karpathy"]]:

@@ -113,7 +113,7 @@ def test_planted_near_duplicates_are_found_and_others_are_left():
 def test_the_index_agrees_with_brute_force():
     rng = random.Random(2)
     rows = [[rng.choice(WORDS[:14]) for _ in range(rng.randint(1, 9))] for _ in range(400)]
-    rows += [["w"] * 3, WORDS[:900], WORDS[:880] + ["z"]]
+    rows += [["w"] * 3, WORDS[:900], [*WORDS[:880], "z"]]
     index = NearDuplicateIndex(0.7)
     found = set()
     for start in range(0, len(rows), 64):

@@ -229,3 +229,9 @@ def test_a_candidate_that_comes_with_a_reason_keeps_it():
     (out,) = run_filters([row], load_filters(FilterConfig.read()), funnel)
     assert out.reason == "refused by the model" and out.scores == {}
     assert all(step["seen"] == 0 for step in funnel.rows()) and funnel.kept == 0
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_the_short_way_for_plain_text_finds_the_same_words(text):
+    assert words(text) == words(text + " é")[:-1]

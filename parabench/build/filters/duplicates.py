@@ -71,7 +71,7 @@ class Duplicates:
             for query, row, jaccard in zip(*(column.tolist() for column in found), strict=True):
                 matches.setdefault(own[query], []).append((row, jaccard))
             kept.pair_ids += [candidates[i].pair_id for i in own]
-            kept.captions.extend(hash(candidates[i].caption.caption_id) for i in own)
+            kept.captions.extend([hash(candidates[i].caption.caption_id) for i in own])
         dropped: set[tuple[Role, int]] = set()
         verdicts = []
         for i, (candidate, sentence, row) in enumerate(zip(candidates, sentences, rows, strict=True)):

@@ -8,13 +8,14 @@ by measurement (scripts/bench_dedup.py, docs/filters.md).
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rensa import RMinHash, RMinHashLSH
+from rensa import RMinHash, RMinHashDigestMatrix, RMinHashLSH
 
 RECALL = 0.97
 """The least probability of finding a sentence whose similarity is exactly the threshold; it rises steeply above."""
@@ -53,7 +54,7 @@ class NearDuplicateIndex:
         self.min_jaccard = min_jaccard
         self._permutations = _BANDS * _rows_a_band(min_jaccard)
         self._lsh = RMinHashLSH(threshold=min_jaccard, num_perm=self._permutations, num_bands=_BANDS)
-        self._vocabulary: dict[str, int] = {}
+        self._vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
         self._words = np.empty(1 << 12, np.uint32)
         self._starts = np.zeros(1 << 10, np.int64)
         self._count = 0
@@ -64,17 +65,21 @@ class NearDuplicateIndex:
     def add(self, sentences: Sequence[Sequence[str]]) -> Matches:
         """Store sentences (each a sequence of words) as the next rows, and match each with the rows before it."""
         first = self._count
-        distinct, sketches = self._insert(sentences)
-        return self._match(distinct, sketches, first)
+        distinct = [list(dict.fromkeys(sentence)) for sentence in sentences]
+        proposed = self._lsh.insert_matrix_and_query_duplicate_flags(self._sketch(distinct), first)
+        self._store(distinct)
+        return self._match(distinct, np.flatnonzero(proposed), first)
 
     def insert(self, sentences: Sequence[Sequence[str]]) -> None:
         """Store sentences as the next rows without matching them."""
-        self._insert(sentences)
+        distinct = [list(dict.fromkeys(sentence)) for sentence in sentences]
+        self._lsh.insert_matrix(self._sketch(distinct), self._count)
+        self._store(distinct)
 
     def search(self, sentences: Sequence[Sequence[str]]) -> Matches:
         """Match sentences with all rows, storing nothing."""
         distinct = [list(dict.fromkeys(sentence)) for sentence in sentences]
-        return self._match(distinct, RMinHash.from_token_sets(distinct, self._permutations, _SEED), None)
+        return self._match(distinct, np.arange(len(distinct)), None)
 
     def forget(self, row: int) -> None:
         """Never match this row again."""
@@ -84,24 +89,24 @@ class NearDuplicateIndex:
         """The distinct words of a row, in the order in which they came, as numbers of the vocabulary."""
         return self._words[self._starts[row] : self._starts[row + 1]]
 
-    def _insert(self, sentences: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[RMinHash]]:
-        distinct = [list(dict.fromkeys(sentence)) for sentence in sentences]
-        sketches = RMinHash.from_token_sets(distinct, self._permutations, _SEED)
-        self._lsh.insert_many(sketches, self._count)
-        known = self._vocabulary.setdefault
-        numbers = np.array([known(word, len(self._vocabulary)) for sentence in distinct for word in sentence], np.uint32)
-        start, stop = int(self._starts[self._count]), int(self._starts[self._count]) + len(numbers)
-        self._words = _grown(self._words, stop)
-        self._words[start:stop] = numbers
-        self._starts = _grown(self._starts, self._count + len(distinct) + 1)
-        self._starts[self._count + 1 : self._count + len(distinct) + 1] = start + np.cumsum([len(sentence) for sentence in distinct])
-        self._count += len(distinct)
-        return distinct, sketches
+    def _sketch(self, distinct: list[list[str]]) -> RMinHashDigestMatrix:
+        return RMinHash.digest_matrix_from_token_sets(distinct, self._permutations, _SEED)
 
-    def _match(self, sentences: list[list[str]], sketches: list[RMinHash], first: int | None) -> Matches:
+    def _store(self, distinct: list[list[str]]) -> None:
+        sizes = np.fromiter(map(len, distinct), np.int64, len(distinct))
+        start, stop = int(self._starts[self._count]), int(self._starts[self._count] + sizes.sum())
+        self._words = _grown(self._words, stop)
+        self._words[start:stop] = np.fromiter(map(self._vocabulary.__getitem__, chain.from_iterable(distinct)), np.uint32, stop - start)
+        self._starts = _grown(self._starts, self._count + len(distinct) + 1)
+        self._starts[self._count + 1 : self._count + len(distinct) + 1] = start + np.cumsum(sizes)
+        self._count += len(distinct)
+
+    def _match(self, sentences: list[list[str]], asked: npt.NDArray[np.int64], first: int | None) -> Matches:
+        """Match the sentences ``asked`` for; rows from ``first`` on are these sentences themselves."""
+        sketches = RMinHash.from_token_sets([sentences[position] for position in asked], self._permutations, _SEED)
         found = self._lsh.query_all(sketches)
         counts = np.fromiter(map(len, found), np.int64, len(found))
-        query = np.repeat(np.arange(len(found)), counts)
+        query = np.repeat(asked, counts)
         row = np.fromiter(chain.from_iterable(found), np.int64, int(counts.sum()))
         sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
         ours, theirs = sizes[query], self._starts[row + 1] - self._starts[row]

@@ -11,6 +11,7 @@ _REFUSAL = re.compile(
     r"|i['’]m\s+(?:not\s+able|unable)\s+to|as\s+an?\s+(?:ai|language\s+model)|unfortunately,?\s+i)",
     re.IGNORECASE,
 )
+_DECODER = json.JSONDecoder(strict=False)
 LONGEST = 1000
 """Characters; a longer answer is no paraphrase of a caption."""
 
@@ -28,10 +29,9 @@ def sentence_of(answer: str, field: str) -> str:
         MalformedAnswerError: says what is wrong, in words that can be sent back.
     """
     text = _FENCE.sub("", answer).strip()
-    decoder = json.JSONDecoder(strict=False)
     for match in re.finditer(r"\{", text):
         try:
-            value, _ = decoder.raw_decode(text, match.start())
+            value, _ = _DECODER.raw_decode(text, match.start())
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and field in value:

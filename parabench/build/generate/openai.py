@@ -161,8 +161,8 @@ class OpenAIAsker:
             except openai.APIConnectionError as error:
                 problem = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"
                 if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):
-                    refused += 1
-                    if refused >= (_REFUSED_CONNECTIONS if not self._successes else self._options.attempts):
+                    refused += 1  # nothing was sent: the request stays pending, whatever becomes of the server
+                    if sent == self._options.attempts or (not self._successes and refused == _REFUSED_CONNECTIONS):
                         raise ModelError(
                             f"no server answers at {server}: {error.__cause__}",
                             "check --base-url and that the server runs, then run the same command: answers so far are kept",
