@@ -55,6 +55,7 @@ class Settings:
         filters: configuration of the quality checks; ``None`` for the defaults.
         training_captions: captions that the release must not share.
         name: of the benchmark; ``None`` for the name of ``out``.
+        version, license: of the release.
         overwrite: replace an earlier release in ``out`` that this ledger did not write.
     """
 
@@ -68,6 +69,8 @@ class Settings:
     filters: Path | None = None
     training_captions: Path | None = None
     name: str | None = None
+    version: str = "1.0.0"
+    license: str = "cc-by-4.0"
     overwrite: bool = False
 
 
@@ -80,7 +83,9 @@ class Build:
 
     def __init__(self, settings: Settings) -> None:
         from parabench.build.filters import FilterConfig
+        from parabench.build.release import check_facts
 
+        check_facts(settings.version, settings.license)
         self.settings = settings
         self.out = settings.out.expanduser().absolute()
         ledger = settings.ledger or self.out.with_name(f"{self.out.name}.ledger.sqlite")
@@ -126,6 +131,7 @@ class Build:
             ledger.set_default(mark, created)
             folder = write_release(
                 ledger, self.sample.images, self.out, name=self.settings.name or self.out.name, record=record,
+                version=self.settings.version, license=self.settings.license,
                 notes=_OWN_NOTES if self.settings.generator is None else "", overwrite=overwrite,
             )  # fmt: skip
         return folder, record

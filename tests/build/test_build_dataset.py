@@ -97,6 +97,8 @@ def test_an_import_through_the_command(captions, tmp_path):
         (["--model", "m"], 2, "need a generator"),
         (["--import", "nowhere.csv"], 1, "no such file: nowhere.csv"),
         (["--generator", "human"], 2, "needs --tasks FILE"),
+        (["--generator", "rules", "--release-version", "one"], 2, "'one' is no version"),
+        (["--generator", "rules", "--license", "mine"], 2, "unknown licence 'mine'"),
     ],
 )
 def test_mistakes_get_one_line(captions, tmp_path, arguments, code, said):
