@@ -106,3 +106,46 @@ def test_a_finished_build_asks_nothing_and_writes_the_same(tmp_path):
         finish(start(server, captions, tmp_path))
     assert server.asked == asked
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_for_what_is_in_flight(tmp_path, number):
+    captions = write_captions(tmp_path / "captions.json", 100)
+    server = Loopback(delay=0.2)
+    with server.running():
+        process = start(server, captions, tmp_path)
+        while sum(server.asked.values()) < 40 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "waiting for the requests in flight" in said
+        assert "Traceback" not in said
+        assert answered(tmp_path) == set(server.asked)
+        finish(start(server, captions, tmp_path))
+    assert set(server.asked.values()) == {1}
+
+
+def test_an_interrupted_process_does_not_wait_for_another(tmp_path):
+    """One process holds every request, as one that is slow would; the other waits for it and can be stopped."""
+    from parabench.build.generate import GENERATORS, Options
+    from parabench.build.ledger import Ledger
+    from parabench.build.requests import RequestTable
+    from parabench.build.sample import Sampling, draw
+
+    captions = write_captions(tmp_path / "captions.json", 10)
+    server = Loopback()
+    with server.running(), Ledger(tmp_path / "set.ledger.sqlite") as ledger, RequestTable(ledger) as table:
+        generator = GENERATORS.get("openai")(Options(kinds=("lexical",), model="m", base_url=server.url))
+        chain = generator._chains(None)[0]
+        table.plan([chain.follow(caption, lambda request: None) for caption in draw(captions, Sampling()).captions])
+        table.claim(10)
+        process = start(server, captions, tmp_path, "--kinds", "lexical")
+        while ledger.connection.execute("SELECT count(*) FROM workers").fetchone()[0] < 2 and process.poll() is None:
+            time.sleep(0.05)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=2)
+        assert not server.asked
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 1
