@@ -160,12 +160,16 @@ def thresholds_table(sets: list[Pairs]) -> str:
     return table("| `min_similarity` | " + " | ".join(p.name for p in sets) + " |", rows)
 
 
-def content_table(sets: list[Pairs]) -> str:
+def content_table(sets: list[Pairs], config: FilterConfig) -> str:
+    """How many each check drops; our foils stand in for paraphrases that got something wrong, and are the last column."""
+    foils = [candidate(i, row["caption"], row["foil"]) for i, row in enumerate(load("coco-paraphrase").foils.to_pylist())]
     rows = []
-    for name in ("numbers", "colours", "negation", "names"):
-        changed = [pairs.scores[f"{name}_changed"] > 0 for pairs in sets]
-        rows.append(f"| {name} | " + " | ".join(f"{c[~p.good].sum():,} / {c[p.good].sum():,}" for c, p in zip(changed, sets, strict=True)) + " |")
-    return table("| dropped: not a paraphrase / a paraphrase | " + " | ".join(p.name for p in sets) + " |", rows)
+    for check in content_checks(config.numbers, config.colours, config.negation, config.names):
+        changed = [pairs.scores[f"{check.name}_changed"] > 0 for pairs in sets]
+        cells = [f"{c[~p.good].sum():,} / {c[p.good].sum():,}" for c, p in zip(changed, sets, strict=True)]
+        rows.append(f"| {check.name} | {' | '.join(cells)} | {sum(bool(v.reason) for v in check.check(foils)):,} |")
+    header = " | ".join(f"{p.name} ({(~p.good).sum():,} / {p.good.sum():,})" for p in sets)
+    return table(f"| dropped: no paraphrases / paraphrases | {header} | our foils ({len(foils):,}) |", rows)
 
 
 def release_table(config: FilterConfig) -> str:
@@ -234,7 +238,7 @@ def main() -> None:
         f"{options.sample:,} pairs of Crisscrossed Captions drawn with seed {options.seed}, the other sets whole."
     )
     sections = {
-        "run": run, "curves": curves_table(sets), "thresholds": thresholds_table(sets), "content": content_table(sets),
+        "run": run, "curves": curves_table(sets), "thresholds": thresholds_table(sets), "content": content_table(sets, config),
         "release": release_table(config),
     }  # fmt: skip
     write(sections, options.docs / "filters.md")
