@@ -38,7 +38,7 @@ CATALOG = (
         "paraphrases (lexical, syntactic) and foils of one caption of each COCO val2017 picture",
         "captions_val2017.json (downloaded); val2017 pictures for image encoders",
         "CC BY 4.0",
-        "9,355 pairs, 4,823 foils, 5,000 pictures",
+        "9,212 pairs, 4,819 foils, 5,000 pictures",
     ),
     Entry(
         "coco-cxc",

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +31,8 @@ from parabench.storage import disk_errors
 
 _CARD = "README.md"
 _UNNAMED_SPLIT = "test"
+ACCOMPANYING = frozenset({"CHECKSUMS", "VERSION", "build.json", "croissant.json", "eval.yaml", "plots"})
+"""Files and folders that a release has beside the tables and the card."""
 
 
 def write_benchmark(
@@ -39,6 +41,7 @@ def write_benchmark(
     card_extra: str = "",
     *,
     metadata: Mapping[str, Any] | None = None,
+    accompany: Callable[[Path], None] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a benchmark as a folder: ``pairs/``, ``gallery/``, ``foils/``, ``rejected/`` and ``README.md``.
@@ -52,6 +55,7 @@ def write_benchmark(
         folder: where; must not exist or be empty.
         card_extra: Markdown that follows the generated text of the card.
         metadata: YAML fields of the card (``license``, ``language``, ``pretty_name``, …).
+        accompany: called with the finished but not yet visible folder; may add what ``ACCOMPANYING`` names.
         overwrite: replace an earlier benchmark folder; never one that holds anything else.
 
     Raises:
@@ -72,6 +76,8 @@ def write_benchmark(
                 config for name in TABLES if (config := _write_table(benchmark, name, part)) is not None
             ]
             (part / _CARD).write_text(_card(benchmark, configs, card_extra, metadata or {}), encoding="utf-8")
+            if accompany is not None:
+                accompany(part)
             umask = os.umask(0)
             os.umask(umask)
             part.chmod(0o777 & ~umask)
@@ -173,7 +179,7 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
     entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if entries and not overwrite:
         raise DataError(f"{folder} is not empty", "choose another folder, or overwrite the earlier benchmark")
-    foreign = sorted(entries - {_CARD, *TABLES})
+    foreign = sorted(entries - {_CARD, *TABLES} - ACCOMPANYING)
     if foreign:
         raise DataError(
             f"{folder} holds '{foreign[0]}', which is no part of a benchmark", "choose another folder"
