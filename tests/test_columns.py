@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parabench.columns import column, table
@@ -28,6 +28,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("kind", "values"), KINDS, ids=[str(kind) for kind, _ in KINDS])
 def test_equals_pyarrow(kind, values):
+    @settings(deadline=None)
     @given(st.lists(st.none() | values, max_size=20))
     def check(rows):
         made = column(rows, kind)
