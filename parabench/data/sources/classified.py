@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from parabench import columns
 from parabench.data.benchmark import Benchmark
 from parabench.data.images import SUFFIXES, ImageStore, Pictures
 from parabench.data.own import gallery_table
@@ -82,7 +83,7 @@ def _from_folders(folder: Path, templates: tuple[str, ...]) -> ClassifiedPicture
         image_ids += names
         labels += [label] * len(names)
     gallery = gallery_table([{"image_id": name, "file_name": name} for name in image_ids])
-    store = ImageStore(Benchmark(folder.name, PAIRS.empty_table(), gallery, image_roots=(folder,)))
+    store = ImageStore(Benchmark(folder.name, columns.table([], PAIRS), gallery, image_roots=(folder,)))
     return ClassifiedPictures(folder, tuple(image_ids), tuple(labels), classes, templates, store)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from parabench import columns
 from parabench.data.benchmark import Benchmark
 from parabench.data.coco import CAPTIONS_AN_IMAGE, read_karpathy
 from parabench.data.own import gallery_table
@@ -162,7 +163,7 @@ def _caption_set(
     roots = [root / folder for root in search_folders(annotations) for folder in folders]
     return CaptionSet(
         name=name,
-        pairs=PAIRS.empty_table(),
+        pairs=columns.table([], PAIRS),
         gallery=gallery,
         image_roots=tuple(root for root in roots if root.is_dir()),
         provenance=f"{name} (built-in, split {split}: {len(images):,} pictures, "

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from parabench import columns
 from parabench.data import Benchmark, ImageStore
 from parabench.data.own import gallery_table
 from parabench.data.picture_parts import PictureBoxes
@@ -152,7 +153,7 @@ def _pictures(data: FoilData, model: TaskModel, skipped: dict[str, str]) -> tupl
     if model.sees == "pixels":
         photos = {item.photo_id: item.file_name for item in items}
         gallery = gallery_table([{"image_id": key, "file_name": name} for key, name in photos.items()])
-        whole = ImageStore(replace(Benchmark("compositional", PAIRS.empty_table(), gallery), image_roots=data.images))
+        whole = ImageStore(replace(Benchmark("compositional", columns.table([], PAIRS), gallery), image_roots=data.images))
         if missing := whole.missing():
             skipped["image-to-text"] = (
                 f"{len(missing)} of {len(photos)} pictures were not found (first: {photos[missing[0]]}); name their folder with --images DIR"
