@@ -137,9 +137,10 @@ def test_bad_sts_files_are_one_clear_line(tmp_path, name, content, message):
     assert not (tmp_path / "run").exists(), "data is checked before anything runs"
 
 
+@pytest.mark.timeout(1800)
 def test_sts_of_minilm_is_what_sentence_transformers_gives(shared, minilm, tmp_path):
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
+    from sentence_transformers.evaluation import EmbeddingSimilarityEvaluator
 
     run = parabench.evaluate(f"sbert:{minilm}", tasks=["sts"], out=tmp_path / "run", n_resamples=200, seed=1,
                              task_data={"sts": shared / "sts" / "stsb-en-dev.csv"})  # fmt: skip
