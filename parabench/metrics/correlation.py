@@ -7,22 +7,18 @@ sums over one fixed order and whole blocks of resamples are computed at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parabench.errors import DataError
-from parabench.metrics.bootstrap import Estimate, cluster_index
+from parabench.metrics.bootstrap import Estimate, Seed, cluster_index, draws, interval
 
 Floats = NDArray[np.float64]
-Seed = int | Sequence[int]
 
 MOST_RESAMPLES = 2000
 """Enough for the two digits that are printed; every resample ranks all rows anew, so 10,000 would cost minutes."""
-
-_CHUNK_BYTES = 32 << 20
 
 
 def spearman_rho(x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -62,7 +58,7 @@ def spearman_draws(
     goal = _Order(target)
     orders = [_Order(column) for column in np.asarray(columns).T]
     blocks = []
-    for drawn in cluster_draws(n_clusters, n_resamples, seed, width=n):
+    for drawn in draws(n_clusters, n_resamples, seed).weights(width=n):
         weight = drawn[:, codes]
         ranked = goal.ranks(weight)
         blocks.append(np.column_stack([_weighted(order, goal, weight, ranked) for order in orders]))
@@ -82,37 +78,21 @@ def spearman_estimates(
 
     Arguments and errors as :func:`spearman_draws`; one :class:`Estimate` a column.
     """
-    draws = spearman_draws(columns, target, clusters, n_resamples=n_resamples, seed=seed)
+    resampled = spearman_draws(columns, target, clusters, n_resamples=n_resamples, seed=seed)
     _, n_clusters = cluster_index(clusters)
     values = [spearman_rho(column, target) for column in np.asarray(columns).T]
     return [
-        percentile_estimate(value, None if draws is None else draws[:, at], len(target), n_clusters, level)
+        percentile_estimate(value, None if resampled is None else resampled[:, at], len(target), n_clusters, level)
         for at, value in enumerate(values)
     ]
 
 
-def percentile_estimate(value: float, draws: Floats | None, n: int, clusters: int, level: float) -> Estimate:
-    """A value with the percentile interval of its bootstrap ``draws`` ``(n_resamples,)``; no interval without draws."""
-    if draws is None:
+def percentile_estimate(value: float, resampled: Floats | None, n: int, clusters: int, level: float) -> Estimate:
+    """A value with the percentile interval of its ``resampled`` values ``(n_resamples,)``; none without them."""
+    if resampled is None:
         return Estimate(value, None, None, n, clusters)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(resampled, level)
     return Estimate(value, float(low), float(high), n, clusters)
-
-
-def cluster_draws(n_clusters: int, n_resamples: int, seed: Seed, *, width: int) -> Iterator[NDArray[np.float32]]:
-    """How often each cluster is drawn, ``(resamples of this block, n_clusters)``, block after block.
-
-    ``width`` is how many columns the caller spreads a row to; blocks are sized so that those fit in memory.
-    The draws come from one stream in order, so the size of a block changes nothing.
-    """
-    rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK_BYTES // (8 * max(width, n_clusters)))
-    for start in range(0, n_resamples, step):
-        rows = min(step, n_resamples - start)
-        drawn = rng.integers(0, n_clusters, (rows, n_clusters), dtype=np.int32).astype(np.int64)
-        drawn += np.arange(rows)[:, None] * n_clusters
-        counts = np.bincount(drawn.ravel(), minlength=rows * n_clusters)
-        yield counts.reshape(rows, n_clusters).astype(np.float32)
 
 
 class _Order:

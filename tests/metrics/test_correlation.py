@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from parabench.errors import DataError
-from parabench.metrics.correlation import cluster_draws, spearman_draws, spearman_estimates, spearman_rho
+from parabench.metrics.bootstrap import draws
+from parabench.metrics.correlation import spearman_draws, spearman_estimates, spearman_rho
 from parabench.metrics.grouped import group_mean_column, pairwise_agreement
 from parabench.metrics.retrieval import average_precision_at_r, r_precision
 
@@ -25,13 +26,13 @@ def test_spearman_is_scipys_ties_included(rated):
 
 def test_every_resample_is_ranked_anew(rated):
     x, y, clusters = rated
-    draws = spearman_draws(np.column_stack([x, -x]), y, clusters, n_resamples=40, seed=1)
+    resampled = spearman_draws(np.column_stack([x, -x]), y, clusters, n_resamples=40, seed=1)
     labels, codes = np.unique(clusters, return_inverse=True)
-    weights = np.concatenate(list(cluster_draws(len(labels), 40, 1, width=len(x))))
+    weights = np.concatenate(list(draws(len(labels), 40, 1).weights(width=len(x))))
     for row in range(40):
         index = np.repeat(np.arange(300), weights[row][codes].astype(int))
         expected = spearmanr(x[index], y[index]).statistic
-        assert draws[row] == pytest.approx([expected, -expected], abs=1e-12)
+        assert resampled[row] == pytest.approx([expected, -expected], abs=1e-12)
 
 
 def test_the_interval_holds_the_value_and_needs_two_clusters(rated):

@@ -15,7 +15,8 @@ from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.result import TaskResult
 from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, no_image_tower, with_details
 from parabench.metrics import hits
-from parabench.metrics.correlation import cluster_draws, percentile_estimate
+from parabench.metrics.bootstrap import draws
+from parabench.metrics.correlation import percentile_estimate
 from parabench.metrics.grouped import group_mean_column, pairwise_agreement
 from parabench.retrieval.embed import unit
 from parabench.storage import sha256_json
@@ -113,8 +114,8 @@ class ZeroShot:
             task.metrics[name] = measure(estimate)
         if len(templates) > 1:
             accuracy = right.mean(axis=0)
-            draws = _spread_draws(right, resampling) if len(label) > 1 else None
-            spread = percentile_estimate(float(np.ptp(accuracy)), draws, len(label), len(label), resampling.level)
+            resampled = _resampled_spread(right, resampling) if len(label) > 1 else None
+            spread = percentile_estimate(float(np.ptp(accuracy)), resampled, len(label), len(label), resampling.level)
             task.metrics["template-spread"] = measure(spread)
             each = resampling.estimate(list(right.T), clusters)
             task.details["by_template"] = {text: measure(one).model_dump(exclude_none=True) for text, one in zip(templates, each, strict=True)}
@@ -148,9 +149,9 @@ def _predicted(images: FloatMatrix, classes: FloatMatrix) -> NDArray[np.int64]:
     return np.concatenate(blocks)
 
 
-def _spread_draws(right: NDArray[np.float64], resampling: Resampling) -> NDArray[np.float64]:
+def _resampled_spread(right: NDArray[np.float64], resampling: Resampling) -> NDArray[np.float64]:
     """Best less worst template accuracy in every resample of the pictures."""
     n = len(right)
     table = right.astype(np.float32)
-    draws = [np.ptp(weight @ table, axis=1) / n for weight in cluster_draws(n, resampling.n_resamples, resampling.seed, width=n)]
-    return np.concatenate(draws).astype(np.float64)
+    resamples = draws(n, resampling.n_resamples, resampling.seed)
+    return np.concatenate([np.ptp(weight @ table, axis=1) / n for weight in resamples.weights(width=n)]).astype(np.float64)
