@@ -122,7 +122,7 @@ def test_the_index_agrees_with_brute_force():
     true = {
         (i, j, round(jaccard(rows[i], rows[j]), 12)) for i in range(len(rows)) for j in range(i) if jaccard(rows[i], rows[j]) >= 0.7
     }  # fmt: skip
-    assert found <= true and len(found) >= 0.97 * len(true) and (402, 401) in {(i, j) for i, j, _ in found}
+    assert found <= true and len(found) >= 0.94 * len(true) and (402, 401) in {(i, j) for i, j, _ in found}
     index.forget(401)
     assert 401 not in index.search([WORDS[:900]]).row
 
@@ -130,7 +130,7 @@ def test_the_index_agrees_with_brute_force():
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0])
 def test_bands_promise_the_recall_at_the_threshold(threshold):
     rows = _rows_a_band(threshold)
-    assert rows >= 1 and (rows == 1 or 1 - (1 - threshold**rows) ** 32 >= 0.97)
+    assert rows >= 1 and (rows == 1 or 1 - (1 - threshold**rows) ** 16 >= 0.94)
 
 
 TRAIN = ["Two geese cross a frozen pond near the barn.", "A red kite hangs over the dunes at noon."]

@@ -27,6 +27,7 @@ from parabench.build.filters.config import DuplicatesCheck
 from parabench.build.filters.near_duplicates import NearDuplicateIndex
 from parabench.build.filters.text import words
 
+_DROPPED = None
 _NOTHING_LIKE_IT = Verdict("", {"duplicate_jaccard": 0.0})
 
 
@@ -39,7 +40,7 @@ class _Kept:
 
     def __init__(self, min_jaccard: float) -> None:
         self.index = NearDuplicateIndex(min_jaccard)
-        self.pair_ids: list[str] = []
+        self.pair_ids: list[str | None] = []
         self.captions = array("q")
         self.exact: dict[int, int] = {}
 
@@ -55,15 +56,15 @@ class Duplicates:
 
     def __init__(self, config: DuplicatesCheck) -> None:
         self._config = config
-        self._kept: dict[Role, _Kept] = {role: _Kept(config.min_jaccard) for role in ("paraphrase", "foil")}
-        self._said: dict[int, Role] = {}
+        paraphrases, foils = _Kept(config.min_jaccard), _Kept(config.min_jaccard)
+        self._kept: dict[Role, tuple[_Kept, _Kept]] = {"paraphrase": (paraphrases, foils), "foil": (foils, paraphrases)}
 
     def check(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """``duplicate_jaccard``: the highest similarity to an earlier one if it reaches ``min_jaccard``, else 0."""
         sentences = [words(candidate.text) for candidate in candidates]
         rows = [0] * len(candidates)
         matches: dict[int, list[tuple[int, float]]] = {}
-        for role, kept in self._kept.items():
+        for role, (kept, _) in self._kept.items():
             own = [i for i, candidate in enumerate(candidates) if candidate.role == role]
             for row, i in enumerate(own, len(kept.index)):
                 rows[i] = row
@@ -72,33 +73,30 @@ class Duplicates:
                 matches.setdefault(own[query], []).append((row, jaccard))
             kept.pair_ids += [candidates[i].pair_id for i in own]
             kept.captions.extend([hash(candidates[i].caption.caption_id) for i in own])
-        dropped: set[tuple[Role, int]] = set()
         verdicts = []
-        for i, (candidate, sentence, row) in enumerate(zip(candidates, sentences, rows, strict=True)):
-            kept, role = self._kept[candidate.role], candidate.role
-            exact, said = hash(sentence), hash((candidate.caption.caption_id, sentence))
+        for i, exact in enumerate(map(hash, sentences)):
+            role, row = candidates[i].role, rows[i]
+            kept, others = self._kept[role]
             verdict = _NOTHING_LIKE_IT
-            if i in matches or exact in kept.exact or self._said.get(said, role) != role:
-                live = [match for match in matches.get(i, []) if (role, match[0]) not in dropped]
-                verdict = self._verdict(role, row, exact, said, live)
+            if i in matches or exact in kept.exact or exact in others.exact:
+                verdict = self._verdict(role, row, exact, matches.get(i, []))
             if verdict.reason:
-                dropped.add((role, row))
                 kept.index.forget(row)
-                kept.pair_ids[row] = ""
+                kept.pair_ids[row] = _DROPPED
             else:
                 kept.exact[exact] = row
-                self._said[said] = role
             verdicts.append(verdict)
         return verdicts
 
-    def _verdict(self, role: Role, row: int, exact: int, said: int, matches: list[tuple[int, float]]) -> Verdict:
-        kept = self._kept[role]
+    def _verdict(self, role: Role, row: int, exact: int, proposed: list[tuple[int, float]]) -> Verdict:
+        kept, others = self._kept[role]
+        matches = [(other, jaccard) for other, jaccard in proposed if kept.pair_ids[other] is not _DROPPED]
         highest = max((jaccard for _, jaccard in matches), default=0.0)
         reason = ""
         if exact in kept.exact:
             reason, highest = f"duplicate: of {kept.pair_ids[kept.exact[exact]]}", 1.0
-        elif self._said.get(said, role) != role:
-            reason = f"contradiction: the same sentence is a {self._said[said]} of the caption"
+        elif exact in others.exact and others.captions[others.exact[exact]] == kept.captions[row]:
+            reason = f"contradiction: the same sentence is a {'foil' if role == 'paraphrase' else 'paraphrase'} of the caption"
         elif role == "paraphrase":
             for other, jaccard in matches:
                 if kept.captions[other] != kept.captions[row] or self._in_order(kept, row, other):
