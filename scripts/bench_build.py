@@ -4,7 +4,8 @@
     python scripts/bench_build.py --resume 100000       # also: a finished run of 100,000 rows, run again
 
 Both sides send the same 1,000 payloads to the same server (a process of its own) in turn, three times; shown is each
-round and the best of each side, against the ideal of ceil(requests / in flight) x delay.  Ours includes planning, the
+round (with the processor time of this process and the load of the machine) and the best of each side, against the ideal
+of requests / in flight x delay.  Ours includes planning, the
 durable ledger and reading the answers back; the bare client keeps its answers in memory.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
+import os
 import resource
 import subprocess
 import sys
@@ -62,19 +63,24 @@ def main() -> None:
     if arguments.serve is not None:
         asyncio.run(serve(arguments.serve))
         return
-    ideal = math.ceil(arguments.requests / arguments.concurrency) * arguments.delay
+    ideal = arguments.requests / arguments.concurrency * arguments.delay
     server = subprocess.Popen([sys.executable, __file__, "--serve", str(arguments.delay)], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
         print(f"{arguments.requests} requests, {arguments.concurrency} in flight, {arguments.delay:g} s each: ideal {ideal:.2f} s")
         bare(url, 1, 1), ours(url, 1, 1)  # imports and code paths are warm for both
-        best = {"bare": math.inf, "ours": math.inf}
+        best = {"bare": float('inf'), "ours": float('inf')}
         for number in range(arguments.rounds):
             for name, run in (("bare", bare), ("ours", ours)):
+                busy = time.process_time()
                 seconds = run(url, arguments.requests, arguments.concurrency)
+                busy = time.process_time() - busy
                 best[name] = min(best[name], seconds)
-                print(f"round {number + 1}  {name}  {seconds:6.2f} s  {seconds / ideal:.3f} x ideal", flush=True)
+                print(
+                    f"round {number + 1}  {name}  {seconds:6.2f} s  {seconds / ideal:.3f} x ideal  processor {busy:.2f} s"
+                    f"  load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True,
+                )  # fmt: skip
         print(f"best     bare openai client    {best['bare']:6.2f} s  {best['bare'] / ideal:.3f} x ideal")
         print(f"best     parabench, ledger on  {best['ours']:6.2f} s  {best['ours'] / ideal:.3f} x ideal  ({best['ours'] / best['bare']:.3f} x bare)")
     finally:

@@ -47,10 +47,24 @@ def test_a_sentence_is_found_in_what_surrounds_it(answer):
     assert sentence_of(answer, "paraphrase") == "A dog."
 
 
+def test_a_model_that_knows_no_json_may_answer_with_the_bare_sentence():
+    assert sentence_of("A dog sits here.", "paraphrase") == "A dog sits here."
+    assert sentence_of('Paraphrase: "A dog sits here."', "paraphrase") == "A dog sits here."
+    assert sentence_of('{"text": "A dog sits here."}', "paraphrase") == "A dog sits here."
+
+
+@pytest.mark.parametrize(
+    "answer", ["Sure, a dog sits here.", "Here is the paraphrase of it.", "A dog.\nA cat.", "I would say a dog.", "<html> garbage of a page"]
+)
+def test_chat_is_no_sentence(answer):
+    with pytest.raises(MalformedAnswerError):
+        sentence_of(answer, "paraphrase")
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ('{"paraphrase": "A do', "no complete JSON object"), ("A dog.", "no JSON object"), ('{"foil": "x"}', "field"),
+        ('{"paraphrase": "A do', "no complete JSON object"), ("A dog.", "no JSON object"), ('{"foil": "x", "a": 1}', "field"),
         ('{"paraphrase": ""}', "empty"), ('{"paraphrase": ["A dog."]}', "not a text"), ("{" * 5000, "no complete"),
         (json.dumps({"paraphrase": "x" * 2000}), "longer"), ('{"paraphrase": "\\ud800"}', "broken"),
     ],

@@ -268,6 +268,13 @@ def test_to_a_folder(release, new_release, tmp_path):
         publish(release, f"folder:{release / 'inner'}")
 
 
+def test_places_that_take_no_folder(release, tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "dogs", tmp_path / ("x" * 300), "/proc/dogs"):
+        with pytest.raises(ParabenchError, match="can't write"):
+            publish(release, f"folder:{place}")
+
+
 def test_a_full_disk_leaves_the_earlier_publication(release, new_release, tmp_path, monkeypatch):
     target = tmp_path / "dogs"
     publish(release, f"folder:{target}")
