@@ -19,7 +19,7 @@ from parabench.data.table_file import read_utf8
 from parabench.errors import DataError
 
 RATED_ENOUGH = 3.0
-"""A caption rated at least so (0–5) fits a picture: the middle of the scale, Parekh et al.'s choice for retrieval."""
+"""A caption rated at least so (0–5) fits a picture: the upper half of the scale."""
 
 _ENDS = ("caption_to_image.json", "image_to_caption.json")
 
