@@ -71,7 +71,7 @@ def command(
     chosen = None if tasks is None else split_names(tasks)
     places = _places(task_data)
     with quiet(as_json):
-        benchmark = load(dataset, gallery=gallery, images=images) if needs_dataset(task_names(chosen)) else dataset
+        benchmark = load(dataset, gallery=gallery, images=images) if needs_dataset(task_names(chosen)) else None
         runs: list[Run] = []
         failures: list[ParabenchError] = []
         for model in models:
@@ -80,7 +80,7 @@ def command(
             target = out / slug(model) if out is not None and len(models) > 1 else out
             try:
                 run = evaluate(
-                    model, benchmark, out=target, split=split, images=images,
+                    model, benchmark or dataset, out=target, split=split, images=images,
                     metrics=split_names(metrics) if metrics else DEFAULT_METRICS, tasks=chosen, task_data=places,
                     depth=depth, n_resamples=resamples, seed=seed, ceiling=ceiling, gallery_sizes=_sizes(gallery_sizes),
                     distractors=distractors, collapse_duplicates=collapse_duplicates, batch_size=batch_size, device=device,
@@ -96,11 +96,11 @@ def command(
             else:
                 runs.append(run)
         ranked = [run for run in runs if "paraphrase" in run.result.tasks]
-        if not no_report and not isinstance(benchmark, str):
+        if not no_report:
             from parabench.report import write_report
 
-            for run in ranked:
-                write_report([run], benchmark, images, run.folder / "report.html")
+            for run in runs:
+                write_report([run], benchmark if run in ranked else None, images, run.folder / "report.html")
     if as_json:
         records = [{"run": str(run.folder), **run.result.model_dump()} for run in runs]
         click.echo(json.dumps(records[0] if len(models) == 1 else records, ensure_ascii=False))
