@@ -1,43 +1,61 @@
-"""Draw docs/images/strips.png: one pair of `parabench demo` as two strips of pictures.
+"""Photograph docs/images/strips.png: one pair of `parabench demo` as its report shows it (needs chromium and selenium).
 
 parabench demo && python scripts/readme_figure.py runs/demo/cca_scenes docs/images/strips.png
 """
 
 from __future__ import annotations
 
+import base64
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-
-from parabench.data import ImageStore, load
+from parabench.data import load
 from parabench.evaluate import Run
-from parabench.report.strips import pick_pairs
+from parabench.report import write_report
 
-SIDE, GAP, LEFT = 150, 10, 16
+SECTION = "#lost"
+"""The caption finds its picture first, the paraphrase does not."""
 
 
 def main(run_folder: str, target: str) -> None:
-    run = Run.load(run_folder)
-    store = ImageStore(load("scenes", split="test"))
-    row = pick_pairs(run, "AO@10", 2)[0][1]
-    pair, rankings = run.pairs.iloc[row], run.rankings
-    query = int(rankings.rows("paraphrase")[row])
-    picture = Image.new("RGB", (LEFT * 2 + 5 * SIDE + 4 * GAP, 2 * (SIDE + 62)), "white")
-    pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(19)
-    asked = ((int(rankings.caption_row[query]), pair["caption"]), (query, pair["paraphrase"]))
-    for line, (at, text) in enumerate(asked):
-        top = line * (SIDE + 62)
-        pen.text((LEFT, top + 14), f'"{text}"', fill=(30, 34, 44), font=font)
-        for place, image in enumerate(rankings.top[at, :5].tolist()):
-            image_id = rankings.gallery[image]
-            x, y = LEFT + place * (SIDE + GAP), top + 48
-            picture.paste(store.open(image_id).resize((SIDE, SIDE)), (x, y))
-            if image_id == pair["image_id"]:
-                pen.rectangle([x - 4, y - 4, x + SIDE + 3, y + SIDE + 3], outline=(31, 95, 208), width=5)
+    from selenium import webdriver
+
+    binary, driver_path = (next((path for name in names if (path := shutil.which(name))), None)
+                           for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))  # fmt: skip
+    if binary is None or driver_path is None:
+        sys.exit("chromium and chromedriver are needed: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        write_report([Run.load(run_folder)], load("scenes", split="test"), [], page)
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver_path))
+        try:
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 760, "height": 1000, "deviceScaleFactor": 1.5, "mobile": False})
+            browser.get(page.as_uri())
+            box = browser.execute_script(
+                "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
+                "return {x: r.x + scrollX - 8, y: r.y + scrollY - 8, width: r.width + 16, height: r.height + 16, scale: 1}",
+                f"{SECTION} .example",
+            )
+            shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": box, "captureBeyondViewport": True})
+        finally:
+            browser.quit()
     Path(target).parent.mkdir(parents=True, exist_ok=True)
-    picture.save(target, optimize=True)
+    _small(base64.b64decode(shot["data"]), Path(target))
+
+
+def _small(png: bytes, target: Path) -> None:
+    """A palette halves the size and nobody sees it in drawn pictures."""
+    import io
+
+    from PIL import Image
+
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128).save(target, optimize=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, cast
 
 from parabench.build.caption import Caption
 from parabench.build.ledger import Ledger
@@ -130,6 +130,6 @@ def _candidate(row: tuple[str, ...]) -> Candidate:
      scores, reason) = row  # fmt: skip
     return Candidate(
         pair_id=pair_id, caption=Caption(caption_id, image_id, caption, split, tuple(json.loads(labels))), text=text,
-        role=role, kind=kind, source=source, generator=generator, created=created, prompt_sha256=prompt,
+        role=cast(Role, role), kind=kind, source=source, generator=generator, created=created, prompt_sha256=prompt,
         scores=json.loads(scores), reason=reason,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip

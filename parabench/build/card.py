@@ -102,8 +102,9 @@ def card_metadata(facts: Facts) -> dict[str, Any]:
 
 def card_text(facts: Facts) -> str:
     """The card below its first table, as Markdown."""
+    kinds = "\n".join(table_row(kind, f"{count:,}") for kind, count in sorted(facts.kinds.items()))
     parts = [
-        facts.description, facts.notes.strip(), _made(facts), _checks(facts), _review(facts), _columns(), _plots(facts),
+        facts.description, f"| kind of paraphrase | pairs |\n|---|---:|\n{kinds}", facts.notes.strip(), _made(facts), _checks(facts), _review(facts), _columns(), _plots(facts),
         _use(facts), _licences(facts),
         f"## Cite\n\n```bibtex\n{facts.citation}\n```",
         f"## Files\n\nVersion {facts.version} (`VERSION`). `CHECKSUMS` holds the SHA-256 of every file "

@@ -21,7 +21,6 @@ from parabench.build.record import BuildRecord, FilterCount
 from parabench.build.sample import Sample, Sampling, draw, named
 from parabench.errors import DataError, UsageError
 from parabench.progress import bar, note
-from parabench.storage import disk_errors
 from parabench.version import __version__
 
 OWN = "coco-paraphrase"
@@ -30,6 +29,15 @@ _OWN_ABOUT = (
     "Written one by one by large language models to a written brief and reviewed by separate runs that saw only the "
     "sentences; no person has checked them."
 )
+_OWN_NOTES = """For one caption of each COCO val2017 picture (6-25 words): a **lexical** paraphrase (other words, same shape), \
+a **syntactic** one (other structure, same facts) and a **foil** (one small change that makes it false of the picture).
+
+The sentences are *machine-written and machine-reviewed*; **no person has checked them**. Eight independent writing runs of \
+a large language model wrote them; separate review runs, which saw only the sentences, rated each paraphrase from 0 to 5 \
+and named faults (4,000 captions have one review, 1,000 have two). A paraphrase with a rating below 4 or a fault, and a \
+foil that a review found still true or otherwise bad, is in `rejected`: the step `generation` of the funnel below. On the \
+1,000 doubly reviewed captions the reviews agree on 94.8 % of the lexical paraphrases (Cohen's κ .58), 95.7 % of the \
+syntactic (κ .47) and 97.0 % of the foils (κ .59). `review_rating` is the lowest rating of a paraphrase."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Settings:
         filters: configuration of the quality checks; ``None`` for the defaults.
         training_captions: captions that the release must not share.
         name: of the benchmark; ``None`` for the name of ``out``.
+        version, license: of the release.
         overwrite: replace an earlier release in ``out`` that this ledger did not write.
     """
 
@@ -60,6 +69,8 @@ class Settings:
     filters: Path | None = None
     training_captions: Path | None = None
     name: str | None = None
+    version: str = "1.0.0"
+    license: str = "cc-by-4.0"
     overwrite: bool = False
 
 
@@ -72,7 +83,9 @@ class Build:
 
     def __init__(self, settings: Settings) -> None:
         from parabench.build.filters import FilterConfig
+        from parabench.build.release import check_facts
 
+        check_facts(settings.version, settings.license)
         self.settings = settings
         self.out = settings.out.expanduser().absolute()
         ledger = settings.ledger or self.out.with_name(f"{self.out.name}.ledger.sqlite")
@@ -118,7 +131,8 @@ class Build:
             ledger.set_default(mark, created)
             folder = write_release(
                 ledger, self.sample.images, self.out, name=self.settings.name or self.out.name, record=record,
-                overwrite=overwrite,
+                version=self.settings.version, license=self.settings.license,
+                notes=_OWN_NOTES if self.settings.generator is None else "", overwrite=overwrite,
             )  # fmt: skip
         return folder, record
 
@@ -189,12 +203,13 @@ class Build:
 
     def _refuse_early(self) -> None:
         """What would fail at the end fails before a cent is spent."""
-        if self.out.exists() and not self.out.is_dir():
-            raise DataError(f"{self.out} is a file", "choose another --out")
-        with disk_errors(self.out):
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.out.parent, os.W_OK | os.X_OK):
-                raise PermissionError(13, "the folder is read-only", str(self.out.parent))
+        for option, folder in (("--out", self.out), ("--ledger", self.ledger_path.parent)):
+            there = next(place for place in (folder, *folder.parents) if place.exists())
+            if not there.is_dir():
+                raise DataError(f"{there} is a file, and {option} needs a folder there", f"choose another {option}")
+            place = there if there != self.out else there.parent
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise DataError(f"can't write {place}: the folder is read-only", f"choose a writable place with {option}")
 
 
 def _counted(candidates: Iterable[Candidate], counts: Counter[str]) -> Iterator[Candidate]:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def publish(folder: Path, to: str, *, private: bool = False, tag: str | None = N
         raise UsageError(f"'{name}' is no name on the Hub", "write --to hub:owner/name")
     repo_type = _kind(folder)
     if scheme == "folder":
-        return _to_folder(folder, Path(name).expanduser().absolute())
+        target = Path(name).expanduser().absolute()
+        with disk_errors(target):
+            return _to_folder(folder, target)
     return _to_hub(folder, name, repo_type, private, tag)
 
 
@@ -128,34 +131,36 @@ def _to_folder(folder: Path, target: Path) -> Published:
     gone = held.keys() - files.keys()
     if not changed and not gone:
         return Published(str(target), 0, 0)
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        try:
-            for name, path in files.items():
-                (part / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, part / name)
-            if (part / CHECKSUMS).is_file():
-                verify_checksums(part)
-            umask = os.umask(0)
-            os.umask(umask)
-            part.chmod(0o777 & ~umask)
-            if target.exists():
-                old = part.with_suffix(".old")
-                target.rename(old)
-                part.rename(target)
-                shutil.rmtree(old)
-            else:
-                part.rename(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        for name, path in files.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, part / name)
+        if (part / CHECKSUMS).is_file():
+            verify_checksums(part)
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o777 & ~umask)
+        if target.exists():
+            old = part.with_suffix(".old")
+            target.rename(old)
+            part.rename(target)
+            shutil.rmtree(old)
+        else:
+            part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return Published(str(target), len(changed), len(gone))
 
 
 def _to_hub(folder: Path, name: str, repo_type: RepoType, private: bool, tag: str | None) -> Published:
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     token = get_token()
     if token is None:
         raise ParabenchError("there is no token for the Hub", _CHECK_TOKEN)

@@ -44,6 +44,18 @@ LICENSES = {
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.-]+)?")
 
 
+def check_facts(version: str, license: str) -> None:
+    """Refuse what a release can't state, before any work is done.
+
+    Raises:
+        UsageError: a malformed version, an unknown licence.
+    """
+    if not _VERSION.fullmatch(version):
+        raise UsageError(f"'{version}' is no version", "write it as 1.0.0")
+    if license not in LICENSES:
+        raise UsageError(f"unknown licence '{license}'", f"one of {', '.join(LICENSES)}")
+
+
 def write_release(
     ledger: Ledger, images: Sequence[Row], out: Path, *, name: str, record: BuildRecord, version: str = "1.0.0",
     license: str = "cc-by-4.0", notes: str = "", overwrite: bool = False,
@@ -73,10 +85,7 @@ def write_release(
             is in use.
         ParabenchError: the disk is full or read-only.
     """
-    if not _VERSION.fullmatch(version):
-        raise UsageError(f"'{version}' is no version", "write it as 1.0.0")
-    if license not in LICENSES:
-        raise UsageError(f"unknown licence '{license}'", f"one of {', '.join(LICENSES)}")
+    check_facts(version, license)
     rows = release_rows(ledger, images)
     if not rows.pairs:
         raise DataError(

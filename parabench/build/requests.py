@@ -3,7 +3,7 @@
 A row's key is the SHA-256 of the canonical JSON of the *whole* payload: model, messages, parameters, answer schema.
 Change a comma of a prompt and it is another request; run the same command again and it is the same.  The address of the
 server is not part of the key, since it is no part of what is asked (a port, a proxy, a second replica change it); it is
-recorded in the row.  The stored payload is hashed again whenever it is read.
+recorded in the row.  The stored payload is checked against the key whenever it is read.
 
 A row counts as answered when its transaction is on disk; from then on it is never sent again.
 """
@@ -139,6 +139,13 @@ class RequestTable:
                     connection.executemany(
                         "INSERT OR IGNORE INTO temp.plan (key) VALUES (?)", [(request.key,) for request in batch]
                     )
+
+    def include(self, keys: Sequence[str]) -> None:
+        """Count requests that the ledger has as part of the plan, for :meth:`tally`."""
+        with self.ledger.errors():
+            self._connection.execute("BEGIN")  # of the temporary table alone: no lock on the ledger
+            self._connection.executemany("INSERT OR IGNORE INTO temp.plan (key) VALUES (?)", ((key,) for key in keys))
+            self._connection.execute("COMMIT")
 
     def retry_failed(self) -> int:
         """Make the failed requests of the plan pending again; returns how many."""
@@ -281,7 +288,8 @@ class RequestTable:
             ).fetchone()
         if row is None:
             return None
-        _payload(self.ledger, request.key, row[0])
+        if row[0] != request.text:
+            raise _damaged(self.ledger, request.key)
         return Outcome(request.key, *row[1:])
 
     def _free(self, connection: sqlite3.Connection, limit: int) -> list[tuple[int, str, str]]:
@@ -294,12 +302,16 @@ class RequestTable:
 
 def _payload(ledger: Ledger, key: str, text: str) -> dict[str, Any]:
     if sha256_text(text) != key:
-        raise DataError(
-            f"{ledger.path} is damaged: the request {key[:12]}… holds another payload than its key says",
-            "restore the ledger from a copy",
-        )
+        raise _damaged(ledger, key)
     payload: dict[str, Any] = json.loads(text)
     return payload
+
+
+def _damaged(ledger: Ledger, key: str) -> DataError:
+    return DataError(
+        f"{ledger.path} is damaged: the request {key[:12]}… holds another payload than its key says",
+        "restore the ledger from a copy",
+    )
 
 
 def _batches(requests: Iterable[Request]) -> Iterator[list[Request]]:

@@ -43,13 +43,16 @@ CREATE TABLE IF NOT EXISTS reviews (
     created TEXT NOT NULL, undoes INTEGER REFERENCES reviews (sequence));
 CREATE INDEX IF NOT EXISTS reviews_by_pair ON reviews (pair_id, annotator);
 CREATE UNIQUE INDEX IF NOT EXISTS reviews_undone ON reviews (undoes) WHERE undoes IS NOT NULL;
-CREATE VIEW IF NOT EXISTS current_reviews AS
-    SELECT max(r.sequence) AS sequence, r.pair_id, r.annotator, r.decision, r.reason, r.text, r.sentence, r.created
-    FROM reviews r JOIN candidates c ON c.pair_id = r.pair_id AND c.text = r.sentence
+CREATE INDEX IF NOT EXISTS candidates_to_review ON candidates (position) WHERE reason = '';
+CREATE INDEX IF NOT EXISTS candidates_by_caption ON candidates (caption_id);
+CREATE VIEW IF NOT EXISTS live_reviews AS
+    SELECT r.* FROM reviews r JOIN candidates c ON c.pair_id = r.pair_id AND c.text = r.sentence
     WHERE r.decision <> 'undo' AND c.reason = ''
-      AND r.sequence NOT IN (SELECT undoes FROM reviews WHERE undoes IS NOT NULL)
-    GROUP BY r.pair_id, r.annotator;
-"""  # in the view, SQLite takes the other columns from the row that has the max
+      AND r.sequence NOT IN (SELECT undoes FROM reviews WHERE undoes IS NOT NULL);
+CREATE VIEW IF NOT EXISTS current_reviews AS
+    SELECT max(sequence) AS sequence, pair_id, annotator, decision, reason, text, sentence, created
+    FROM live_reviews GROUP BY pair_id, annotator;
+"""  # in the second view, SQLite takes the other columns from the row that has the max
 _COLUMNS = "sequence, pair_id, annotator, decision, reason, text, sentence, created"
 _ANNOTATOR = re.compile(r"[\w.@+-]+(?: [\w.@+-]+)*")
 _LONGEST_NAME, _LONGEST_REASON, _LONGEST_TEXT = 40, 300, 20_000
@@ -183,14 +186,18 @@ class ReviewTable:
 
     def progress(self, annotator: str, overlap: int | None = None) -> Progress:
         """How far an annotator is; with ``overlap``, what enough others have judged is not counted as theirs."""
+        connection = self._ledger.connection
         with self._ledger.errors():
-            (done,) = self._ledger.connection.execute(
-                "SELECT count(*) FROM current_reviews WHERE annotator=?", [annotator]
+            (done,) = connection.execute(
+                "SELECT count(DISTINCT pair_id) FROM live_reviews WHERE annotator=?", [annotator]
             ).fetchone()
-            (left,) = self._ledger.connection.execute(
-                f"SELECT count(*) FROM candidates c WHERE {_OPEN}", _open_values(annotator, overlap)
-            ).fetchone()
-        return Progress(int(done) + int(left), int(done))
+            (total,) = connection.execute("SELECT count(*) FROM candidates WHERE reason=''").fetchone()
+            (spared,) = (0,) if overlap is None else connection.execute(
+                "SELECT count(*) FROM (SELECT pair_id FROM live_reviews GROUP BY pair_id"
+                " HAVING count(DISTINCT annotator) >= ? AND sum(annotator = ?) = 0)",
+                [overlap, annotator],
+            ).fetchone()  # fmt: skip
+        return Progress(int(total) - int(spared), int(done))
 
     def next_open(self, annotator: str, after: int = -1, overlap: int | None = None) -> str | None:
         """The first candidate after a position that this annotator has not judged, from the start again at the end.
@@ -201,11 +208,14 @@ class ReviewTable:
             overlap: how many annotators a candidate gets at most; ``None`` = every annotator sees every one.
         """
         with self._ledger.errors():
-            row = self._ledger.connection.execute(
-                f"SELECT pair_id FROM candidates c WHERE {_OPEN} ORDER BY position <= ?, position LIMIT 1",
-                [*_open_values(annotator, overlap), after],
-            ).fetchone()
-        return None if row is None else str(row[0])
+            for ahead in ("position > ?", "position <= ?"):
+                row = self._ledger.connection.execute(
+                    f"SELECT pair_id FROM candidates c WHERE {_OPEN} AND {ahead} ORDER BY position LIMIT 1",
+                    [annotator, overlap, overlap, after],
+                ).fetchone()
+                if row is not None:
+                    return str(row[0])
+        return None
 
     def place(self, pair_id: str) -> int | None:
         """The position of a candidate that can be reviewed, or ``None``."""
@@ -288,13 +298,9 @@ def check_annotator(name: str) -> str:
 
 
 _OPEN = (
-    "c.reason = '' AND c.pair_id NOT IN (SELECT pair_id FROM current_reviews WHERE annotator = ?)"
-    " AND (? IS NULL OR c.pair_id NOT IN (SELECT pair_id FROM current_reviews GROUP BY pair_id HAVING count(*) >= ?))"
+    "c.reason = '' AND NOT EXISTS (SELECT 1 FROM live_reviews r WHERE r.pair_id = c.pair_id AND r.annotator = ?)"
+    " AND (? IS NULL OR (SELECT count(DISTINCT annotator) FROM live_reviews r WHERE r.pair_id = c.pair_id) < ?)"
 )
-
-
-def _open_values(annotator: str, overlap: int | None) -> list[Any]:
-    return [annotator, overlap, overlap]
 
 
 def _check(candidate: Candidate, annotator: str, decision: str, reason: str, text: str) -> None:

@@ -63,8 +63,8 @@ class Sample:
 
     def record(self) -> dict[str, Any]:
         """Settings and facts, for the build record; where captions are given by name, bounds and seed played no part."""
-        given = {} if "left_out" in self.facts else {"images", "captions_per_image", "min_words", "max_words", "seed"}
-        return {**self.settings.model_dump(exclude=given), **self.facts}
+        by_name = {"images", "captions_per_image", "min_words", "max_words", "seed"}
+        return {**self.settings.model_dump(exclude=None if "left_out" in self.facts else by_name), **self.facts}
 
 
 def read_images(path: Path, from_split: str | None = None) -> tuple[list[Row], Literal["coco", "karpathy"]]:
@@ -235,6 +235,11 @@ def _check_ids(path: Path, images: Sequence[Row]) -> None:
         for caption_id, text in image["captions"]:
             if not isinstance(text, str):
                 raise DataError(f"{path}: a caption of image {image['image_id']} is {text!r}, not a text", "repair it")
+            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise DataError(
+                    f"{path}: a caption of image {image['image_id']} holds half of a surrogate pair, which is no character",
+                    "repair the file's encoding",
+                )
             if caption_id is not None and caption_id in seen:
                 raise DataError(f"{path}: the caption id {caption_id} stands twice", "give each caption its own id")
             seen.add(caption_id)

@@ -65,6 +65,8 @@ def _parameters(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
 @click.option("--filters", type=_FILE, help="Configuration of the quality checks [default: the package's].")
 @click.option("--training-captions", type=_FILE, help="Captions of a training set that the release must not share.")
 @click.option("--name", help="Name of the benchmark [default: that of OUT].")
+@click.option("--release-version", default="1.0.0", show_default=True, help="Version that the release states.")
+@click.option("--license", "license_", default="cc-by-4.0", show_default=True, help="Licence of the sentences, by the Hub's name.")
 @click.option("--overwrite", is_flag=True, help="Replace a release in OUT that another ledger made.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (rows, requests, tokens, cost) and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the record as JSON on stdout and nothing else.")
@@ -75,7 +77,8 @@ def command(
     concurrency: int, timeout: float, max_attempts: int, parameters: dict[str, Any], prompts: Path | None,
     batch_api: bool, poll: float, price_in: float | None, price_out: float | None, retry_failed: bool,
     tasks: Path | None, platform: str | None, per_task: int, answers: Path | None, device: str, batch_size: int,
-    filters: Path | None, training_captions: Path | None, name: str | None, overwrite: bool, dry_run: bool,
+    filters: Path | None, training_captions: Path | None, name: str | None, release_version: str,
+    license_: str, overwrite: bool, dry_run: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Build a paraphrase benchmark from captions: sample, write, check, release.
@@ -120,7 +123,7 @@ def command(
         settings = Settings(
             captions=captions, out=target, ledger=ledger, generator=generator, options=options, sampling=sampling,
             labels=labels, filters=filters, training_captions=training_captions, overwrite=overwrite,
-            name=name or (OWN if generator is None else None),
+            name=name or (OWN if generator is None else None), version=release_version, license=license_,
         )  # fmt: skip
         build = Build(settings)
         if tasks is not None and not dry_run:

@@ -34,7 +34,7 @@ def serve(ledger: Path, images: Path | None, annotator: str | None, overlap: int
 
     with existing_ledger(ledger) as opened:
         server = make_server(make_app(opened, images, annotator, overlap), port)
-        click.echo(f"review page: http://{HOST}:{server.server_port}/  (end with Ctrl-C)")
+        click.echo(f"review page: http://{HOST}:{server.port}/  (end with Ctrl-C)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parabench.columns import column
 from parabench.data.benchmark import Benchmark
 from parabench.data.schema import FOILS, PAIRS, REJECTED, TABLES
 from parabench.data.sentences import (
@@ -136,7 +137,7 @@ def _write_table(benchmark: Benchmark, name: str, folder: Path) -> dict[str, Any
     files: list[dict[str, str]] = []
     for split, rows in rows_of.items():
         relative = f"{name}/{split}.parquet"
-        pq.write_table(table.take(pa.array(rows, pa.int64())), folder / relative, compression="zstd")
+        pq.write_table(table.take(column(rows, pa.int64())), folder / relative, compression="zstd")
         files.append({"split": split, "path": relative})
     config: dict[str, Any] = {"config_name": name, "data_files": files}
     return {"config_name": name, "default": True, "data_files": files} if name == "pairs" else config

@@ -15,7 +15,7 @@ from parabench.evaluate.comparison import ComparedRun, Comparison, Contrast
 from parabench.evaluate.items import Items, canonical_name
 from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.run import Run
-from parabench.metrics import holm, paired_differences
+from parabench.metrics import PairedDifference, holm, paired_differences
 from parabench.retrieval.rankings import Rankings
 
 Key = tuple[Any, ...]
@@ -115,6 +115,8 @@ def _notes(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
         notes.append(
             "not all models see the same: " + ", ".join(f"{label} searches {what}" for label, what in searched.items())
         )
+    if len({run.result.dataset.fingerprint for run in runs}) > 1:
+        notes.append("the runs' data sets differ in other things than the compared pairs and gallery ids (captions of the gallery, kinds, foils)")
     precisions = {run.result.settings.get("precision") for run in runs}
     if len(precisions) > 1:
         notes.append("the networks ran in different precisions: " + ", ".join(sorted(map(str, precisions))))
@@ -213,19 +215,23 @@ def _contrasts(
     resampling: Resampling,
     n_permutations: int,
 ) -> list[Contrast]:
-    contrasts = []
+    together: dict[bytes, list[str]] = {}  # metrics over the same items share resamples and sign patterns
     for name in names:
-        (before, clusters), (after, _) = reference[name], own[name]
-        (found,) = paired_differences(
-            after - before, clusters, n_resamples=resampling.n_resamples, n_permutations=n_permutations,
+        together.setdefault(reference[name][1].tobytes(), []).append(name)
+    found: dict[str, PairedDifference] = {}
+    for group in together.values():
+        differences = np.column_stack([own[name][0] - reference[name][0] for name in group])
+        paired = paired_differences(
+            differences, reference[group[0]][1], n_resamples=resampling.n_resamples, n_permutations=n_permutations,
             seed=resampling.seed, level=resampling.level,
         )  # fmt: skip
-        contrasts.append(
-            Contrast(
-                metric=name, run=label, reference=reference_label, value=float(after.mean()),
-                reference_value=float(before.mean()), difference=found.difference, ci_low=found.ci_low,
-                ci_high=found.ci_high, p=found.p, minimum_detectable=found.minimum_detectable, n=found.n,
-                clusters=found.clusters,
-            )
-        )  # fmt: skip
-    return contrasts
+        found |= dict(zip(group, paired, strict=True))
+    return [
+        Contrast(
+            metric=name, run=label, reference=reference_label, value=float(own[name][0].mean()),
+            reference_value=float(reference[name][0].mean()), difference=found[name].difference,
+            ci_low=found[name].ci_low, ci_high=found[name].ci_high, p=found[name].p,
+            minimum_detectable=found[name].minimum_detectable, n=found[name].n, clusters=found[name].clusters,
+        )
+        for name in names
+    ]  # fmt: skip

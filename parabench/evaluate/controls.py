@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parabench.evaluate.items import Items
 from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.result import Measure, TaskResult
-from parabench.metrics import both_hit_table, compute, derangement
+from parabench.metrics import both_hit_table, derangement
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,12 +31,12 @@ def add_floor_and_ceiling(task: TaskResult, items: Items, names: Sequence[str], 
     The floor is the metric between each caption and an unrelated one, the ceiling between two embeddings of
     one caption (1 where none was measured).
     """
-    top, many = items.rankings.top, items.n_images
+    many = items.n_images
     partner = unrelated(items, items.captions, seed)
     again = items.rankings.rows("caption again")
     first = items.rankings.caption_row[again]
-    floors = compute(names, top[items.captions], top[partner]) if partner is not None else {}
-    ceilings = compute(names, top[first], top[again]) if len(again) else {}
+    floors = items.between(names, items.captions, partner) if partner is not None else {}
+    ceilings = items.between(names, first, again) if len(again) else {}
     for name in names:
         entry = task.metrics[name]
         entry.ceiling = float(ceilings[name].mean()) if ceilings else None
@@ -65,30 +65,37 @@ def add_floor_and_ceiling(task: TaskResult, items: Items, names: Sequence[str], 
 
 def add_foils(task: TaskResult, items: Items, names: Sequence[str], resampling: Resampling) -> None:
     """foil-gap and foil-AUC of every metric: does the encoder hear the word that changes the meaning?"""
+    columns: dict[str, Floats] = {}
+    image: Ints = items.image[:0]
     for name in names:
         gap, win, caption = items.foil_contrast(name)
-        if len(gap):
-            estimates = resampling.estimate([gap, win], items.image[caption], items.n_images)
-            for label, estimate in zip(("foil-gap", "foil-AUC"), estimates, strict=True):
-                task.metrics[f"{label}({name})"] = measure(estimate)
+        columns |= {f"foil-gap({name})": gap, f"foil-AUC({name})": win}
+        image = items.image[caption]
+    if len(image):
+        estimates = resampling.estimate(list(columns.values()), image, items.n_images)
+        task.metrics |= {label: measure(estimate) for label, estimate in zip(columns, estimates, strict=True)}
 
 
-def both_hit(items: Items, k: int, name: str, resampling: Resampling) -> dict[str, dict[str, Any]]:
-    """The 2 × 2 table of who has the right picture within ``k``, with intervals of each cell's share and similarity."""
-    hits = items.pair_hits(k)
+def both_hit(items: Items, depths: Sequence[int], name: str, resampling: Resampling) -> dict[str, Any]:
+    """The 2 × 2 table of who has the right picture within k, for each k, with intervals of each cell's share and similarity."""
     similarity = items.similarity([name])[name]
     image = items.image[items.paraphrases]
-    table = both_hit_table(*hits, similarity)
-    masks = {"both": (1, 1), "caption_only": (1, 0), "paraphrase_only": (0, 1), "neither": (0, 0)}
-    cells = {cell: (hits[0] == a) & (hits[1] == b) for cell, (a, b) in masks.items()}
-    shares = resampling.estimate([cell.astype(np.float64) for cell in cells.values()], image, items.n_images)
-    for (cell, members), share in zip(cells.items(), shares, strict=True):
-        table[cell]["share_ci"] = _ends(measure(share))
-        table[cell]["similarity_ci"] = None
-        if members.any():
-            (mean,) = resampling.estimate([similarity[members]], image[members], items.n_images)
-            table[cell]["similarity_ci"] = _ends(measure(mean))
-    return table
+    tables: dict[str, Any] = {}
+    members: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for k in depths:
+        hits = items.pair_hits(k)
+        a, b = hits[0] > 0, hits[1] > 0
+        tables[f"R@{k}"] = both_hit_table(*hits, similarity)
+        cells = {"both": a & b, "caption_only": a & ~b, "paraphrase_only": ~a & b, "neither": ~a & ~b}
+        members |= {(f"R@{k}", cell): mask for cell, mask in cells.items()}
+    shares = resampling.estimate([mask.astype(np.float64) for mask in members.values()], image, items.n_images) if members else []
+    for ((table, cell), mask), share in zip(members.items(), shares, strict=True):
+        tables[table][cell]["share_ci"] = _ends(measure(share))
+        tables[table][cell]["similarity_ci"] = None
+        if mask.any():
+            (mean,) = resampling.estimate([similarity[mask]], image[mask], items.n_images)
+            tables[table][cell]["similarity_ci"] = _ends(measure(mean))
+    return tables | {"similarity": name}
 
 
 def _ends(entry: Measure) -> list[float] | None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from parabench.data import Benchmark, ImageStore, load
+from parabench.columns import column
+from parabench.data import Benchmark, ImageStore
+from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
 from parabench.errors import DataError, ParabenchError, UsageError
+from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.environment import describe_call, environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
 from parabench.evaluate.retrieval import retrieval_task
-from parabench.evaluate.run import RESULT, Run, claim
+from parabench.evaluate.run import RANKINGS, RESULT, Run, claim, slug, write_failure
 from parabench.evaluate.searches import check_ceiling, other_precision, plan_controls
+from parabench.evaluate.tasks.alone import evaluate_tasks
+from parabench.evaluate.tasks.plan import TaskPlan, rescored
 from parabench.metrics import Metric, parse
 from parabench.progress import note
 from parabench.retrieval.cache import EmbeddingCache
@@ -40,6 +45,8 @@ def evaluate(
     gallery: str | Path | None = None,
     images: Sequence[str | Path] = (),
     metrics: Sequence[str] = DEFAULT_METRICS,
+    tasks: Sequence[str] | None = None,
+    task_data: Mapping[str, str | Path] | None = None,
     depth: int = DEPTH,
     n_resamples: int = 10_000,
     seed: int = 0,
@@ -65,6 +72,9 @@ def evaluate(
         gallery: file that names the pictures to search (own data).
         images: folders that hold the pictures.
         metrics: rank-similarity metrics such as ``"AO@10"``.
+        tasks: what to measure: ``paraphrase``, ``retrieval`` (the default), ``sts``, ``zeroshot``,
+            ``compositional``, ``human``; the dataset is loaded only where one of the first two is asked for.
+        task_data: where a task's own files are: ``{"sts": "STS/", "zeroshot": "imagenet/val"}``.
         depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
         n_resamples: bootstrap resamples for the intervals.
         seed: of the bootstrap, the unrelated-caption floor, the ceiling's sample and the smaller galleries.
@@ -93,7 +103,20 @@ def evaluate(
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
     check_ceiling(model, ceiling, precision)
-    benchmark = dataset if isinstance(dataset, Benchmark) else load(dataset, gallery=gallery, images=images)
+    plan = TaskPlan.of(tasks, task_data or {}, dataset, gallery=gallery, images=images, split=split)
+
+    def load_model() -> Encoder:
+        if not isinstance(model, str):
+            return model
+        return load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
+
+    if plan.benchmark is None or not plan.ranks_pairs:
+        return evaluate_tasks(
+            load_model, plan, out=out, metrics=[str(metric) for metric in chosen], n_resamples=n_resamples, seed=seed,
+            batch_size=batch_size, precision=precision, cache=cache, rebuild_cache=rebuild_cache, overwrite=overwrite,
+            call=call,
+        )  # fmt: skip
+    benchmark = plan.benchmark
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
     benchmark = _choose_split(benchmark, split)
@@ -103,11 +126,7 @@ def evaluate(
     timings = {"dataset": time.perf_counter() - started}
 
     mark = time.perf_counter()
-    encoder = (
-        load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
-        if isinstance(model, str)
-        else model
-    )
+    encoder = load_model()
     if isinstance(encoder, CorpusEncoder):
         encoder.fit_corpus([text for texts in benchmark.gallery["captions"].to_pylist() for text in texts or ()])
     timings["model"] = time.perf_counter() - mark
@@ -148,12 +167,15 @@ def evaluate(
         rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result, controls)
         mark = time.perf_counter()
         pairs = score(result, rankings, benchmark)
-        result.timings |= {"metrics": time.perf_counter() - mark, "total": time.perf_counter() - started}
+        result.timings["metrics"] = time.perf_counter() - mark
+        result.tasks = plan.asked(result.tasks)
+        rows = plan.run(encoder, result, batch_size=batch_size, cache=cache)
+        result.timings["total"] = time.perf_counter() - started
         result.status = "complete"
-        return Run.write(folder, result, rankings, pairs)
+        return Run.write(folder, result, rankings, pairs, rows)
     except ParabenchError as error:
         if not earlier:
-            _write_failure(folder, result, error)
+            write_failure(folder, result, error)
         raise
 
 
@@ -162,9 +184,20 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     settings = result.settings
     resampling = Resampling(settings["n_resamples"], settings["seed"], settings["level"])
     chosen = [parse(name) for name in settings["metrics"]]
+    duplicates = [list(group) for group in rankings.duplicates]
+    if settings.get("collapse_duplicates"):
+        rankings = collapsed(rankings)
+        _check_collapsed_depth(chosen, rankings.depth)
     task, per_pair = paraphrase_task(rankings, chosen, resampling, settings["seed"])
     result.tasks = {"paraphrase": task, "retrieval": retrieval_task(rankings, resampling)}
     result.warnings = warnings_of(result.tasks, rankings)
+    if duplicates:
+        task.details["duplicate_pictures"] = duplicates
+        if not settings.get("collapse_duplicates"):
+            result.warnings.append(
+                f"{sum(map(len, duplicates))} pictures look like another one ({len(duplicates)} groups, first: {', '.join(duplicates[0][:3])}); "
+                "finding the copy counts as a miss (--collapse-duplicates counts it as a hit)"
+            )
     rows = rankings.rows("paraphrase")
     captions = rankings.caption_row[rows]
     columns: dict[str, Any] = {
@@ -173,36 +206,52 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     }
     if benchmark is not None:
         columns |= {name: benchmark.pairs[name].to_pylist() for name in ("caption", "paraphrase")}
+    if len(rankings.words):
+        columns |= {"caption_words": rankings.words[rows], "lexical_distance": rankings.distance[rows]}
+    if rankings.source:
+        columns["source"] = [rankings.source[row] for row in rows]
     columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
-    return pa.table(columns | per_pair)
+    return pa.table(
+        {
+            name: column(values, pa.string() if isinstance(values, list) else pa.from_numpy_dtype(values.dtype))
+            for name, values in (columns | per_pair).items()
+        }
+    )
+
+
+def _check_collapsed_depth(metrics: Sequence[Metric], depth: int) -> None:
+    for metric in metrics:
+        if metric.k is not None and metric.k > depth:
+            raise UsageError(
+                f"{metric} looks {metric.k} deep, and without duplicates the stored rankings hold {depth} pictures",
+                "give a larger --depth, a smaller k, or leave --collapse-duplicates out",
+            )
 
 
 def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
     """What a reader must know before trusting a high similarity."""
     warnings: list[str] = []
-    retrieval = tasks["retrieval"].metrics
-    if "R@10" not in retrieval:
-        return warnings
-    recall, chance = retrieval["R@10"], tasks["retrieval"].details["chance"]["R@10"]
+    retrieval, chances = tasks["retrieval"].metrics, tasks["retrieval"].details["chance"]
+    # in a gallery of a few dozen pictures ten of them are a large part, and R@10 can't tell
+    label = "R@10" if "R@10" in retrieval and chances["R@10"] <= 0.1 else "R@1"
+    recall, chance = retrieval[label], chances[label]
     name, similarity = next(iter(tasks["paraphrase"].metrics.items()))
-    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 2 * chance
-    # a floor as high as the value: unrelated captions get the same pictures, so agreement means nothing
+    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 1.2 * chance < 1
+    floor = f"unrelated captions agree as much ({similarity.floor:.3f})" if similarity.floor is not None else "there is no floor to compare with"
     if at_chance and similarity.value >= 0.5:
         warnings.append(
-            f"stable but useless: {name} = {similarity.value:.3f} while R@10 = {recall.value:.3f} is at chance "
-            f"({chance:.3f}); unrelated captions agree as much ({similarity.floor if similarity.floor is not None else 1:.3f}). "
-            "This encoder returns the same pictures whatever is asked."
+            f"stable but useless: {name} = {similarity.value:.3f} while {label} = {recall.value:.3f} is at chance "
+            f"({chance:.3f}); {floor}. This encoder returns the same pictures whatever is asked."
         )
     elif at_chance and chance < 0.5:
-        warnings.append(f"R@10 = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
+        warnings.append(f"{label} = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
+    elif similarity.value >= 0.5 and similarity.floor is not None and similarity.value - similarity.floor <= 0.2 * (1 - similarity.floor):
+        warnings.append(
+            f"{name} = {similarity.value:.3f} is mostly floor: unrelated captions get {similarity.floor:.3f}; read the normalised value"
+        )
     if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
         warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
     return warnings
-
-
-def slug(text: str) -> str:
-    """A model spec or dataset name as a folder name."""
-    return re.sub(r"[^\w.=+-]+", "_", text).strip("_.") or "run"
 
 
 def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
@@ -222,6 +271,11 @@ def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:
             raise UsageError(
                 f"{metric} looks {metric.k} deep and the gallery of '{benchmark.name}' has {size} pictures",
                 f"choose a depth of at most {size}, e.g. --metrics AO@{size}",
+            )
+        if metric.k is None and depth < size:
+            raise UsageError(
+                f"{metric} compares the scores of the whole gallery, and --depth {depth} keeps those of {depth} of {size} pictures",
+                f"pass --depth {size}, or call parabench.metrics.spearman on score vectors",
             )
     if depth < 1 or (depth > size and depth != DEPTH):
         raise UsageError(f"--depth {depth} does not fit the gallery of {size} pictures", f"choose 1 to {size}")
@@ -247,32 +301,29 @@ def _ranked(
             f"{len(missing)} of {len(benchmark.image_ids)} pictures of '{benchmark.name}' were not found (first: image '{missing[0]}')",
             "name their folder with --images DIR, or leave them out of --gallery",
         )
-    if cache and Traits.of(encoder).cacheable:
-        with EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild) as opened:
-            embedder = Embedder(encoder, opened, batch_size)
-            rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
-    else:
-        embedder = Embedder(encoder, None, batch_size)
+    with contextlib.ExitStack() as stack:
+        opened = None
+        if cache and Traits.of(encoder).cacheable:
+            opened = stack.enter_context(EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild))
+        embedder = Embedder(encoder, opened, batch_size)
+        if store is not None:
+            kept = stack.enter_context(PictureHashes()) if cache else None
+            known = kept.get([store.sha256(image_id) for image_id in benchmark.image_ids]) if kept is not None else {}
+            embedder.picture_hashes = dict(known)
         rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
+        if store is not None and kept is not None and embedder.picture_hashes:
+            kept.put({content: own for content, own in embedder.picture_hashes.items() if content not in known})
     result.timings |= embedder.seconds | {"embed_and_rank": time.perf_counter() - mark}
     result.settings["computed"] = dict(embedder.computed)
     return rankings
 
 
-def _write_failure(folder: Path, result: Result, error: ParabenchError) -> None:
-    """Leave a note of what failed where no earlier result stands; never hide the error itself."""
-    result.status, result.error = "failed", str(error)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        result.write(folder / RESULT)
-    except (OSError, ParabenchError):
-        return
-
-
 def rescore(run: Run) -> Result:
-    """All metrics of a finished run again, from its rankings alone."""
+    """All metrics of a finished run again, from its rankings and the rows of its tasks alone."""
     again = run.result.model_copy(deep=True)
-    score(again, run.rankings)
+    own = {name: run.rows(name) for name in run.result.tasks if f"{name}.parquet" in run.result.files}
+    if RANKINGS in run.result.files:
+        score(again, run.rankings)
+        again.tasks = {name: task for name, task in again.tasks.items() if name in run.result.tasks}
+    again.tasks |= rescored(run.result, own)
     return again
-
-

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parabench.errors import UsageError, did_you_mean
-from parabench.metrics import cluster_index, compute, flips, foil_contrast, hits, parse, reciprocal_rank
+from parabench.metrics import cluster_index, compute, flips, foil_contrast, hits, parse, reciprocal_rank, spearman
 from parabench.retrieval.rankings import Rankings
 
 Floats = NDArray[np.float64]
@@ -80,11 +80,39 @@ class Items:
             raise UsageError(f"{name} does not fit the gallery of {size} pictures", f"choose a depth of 1 to {size}")
         return int(k)
 
+    def between(self, names: Sequence[str], first: Ints, second: Ints) -> dict[str, Floats]:
+        """Similarity of the rankings of one list of rows and another: name → ``(len(first),)``.
+
+        Raises:
+            UsageError: a metric deeper than the rankings, or Spearman without the scores of the whole gallery.
+        """
+        ranked = [name for name in names if name != "Spearman"]
+        found = compute(ranked, self.rankings.top[first], self.rankings.top[second]) if ranked else {}
+        if "Spearman" in names:
+            found["Spearman"] = self._spearman(first, second)
+        return {name: found[name] for name in names}
+
+    def _spearman(self, first: Ints, second: Ints) -> Floats:
+        depth, size = self.rankings.depth, len(self.rankings.gallery)
+        if depth < size:
+            raise UsageError(
+                f"Spearman needs the scores of all {size} pictures, and these rankings hold {depth}",
+                f"evaluate with --depth {size}, or call parabench.metrics.spearman on score vectors",
+            )
+        result = np.empty(len(first))
+        for start in range(0, len(first), step := max(1, (1 << 22) // size)):
+            part = slice(start, start + step)
+            result[part] = spearman(*(self._full_scores(rows[part]) for rows in (first, second)))
+        return result
+
+    def _full_scores(self, rows: Ints) -> NDArray[np.float32]:
+        scores = np.empty((len(rows), len(self.rankings.gallery)), np.float32)
+        np.put_along_axis(scores, self.rankings.top[rows].astype(np.int64), self.rankings.scores[rows], 1)
+        return scores
+
     def _computed(self, names: Sequence[str], known: dict[str, Floats], rows: Ints) -> dict[str, Floats]:
-        lacking = [name for name in names if name not in known]
-        if lacking:
-            top, captions = self.rankings.top, self.rankings.caption_row[rows]
-            known |= compute(lacking, top[captions], top[rows])
+        if lacking := [name for name in names if name not in known]:
+            known |= self.between(lacking, self.rankings.caption_row[rows], rows)
         return {name: known[name] for name in names}
 
 

@@ -48,9 +48,7 @@ def paraphrase_task(
     hit = {k: items.pair_hits(k) for k in depths}
     for k, estimate in zip(depths, resampling.estimate([flips(*hit[k]) for k in depths], image), strict=True):
         task.metrics[f"flip@{k}"] = measure(estimate)
-    task.details["both_hit"] = {f"R@{k}": both_hit(items, k, names[0], resampling) for k in depths} | {
-        "similarity": names[0]
-    }
+    task.details["both_hit"] = both_hit(items, depths, names[0], resampling)
     if len(items.foils):
         add_foils(task, items, names, resampling)
     task.slices = slices_of(items, names, resampling)

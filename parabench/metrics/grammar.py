@@ -140,16 +140,22 @@ def _computed(metrics: Sequence[Metric], a: NDArray[Any], b: NDArray[Any]) -> di
 class RankSimilarity:
     """Metrics on any two lists of ids: ``RankSimilarity("AO@10", "JS@10")(ids_a, ids_b)``.
 
-    Ids may be integers or strings, one ranking ``(K,)`` or many ``(n, K)``.  Without names, AO and JS at
-    the depth of the lists.  Returns name → float for one pair of rankings, name → ``(n,)`` float64 for many.
+    Ids may be integers or strings; one ranking ``(K,)`` or many ``(n, K)``, as lists, arrays, tensors on the
+    CPU or DataFrames.  Without names, AO and JS at the depth of the lists.  Returns name → float for one pair
+    of rankings, name → ``(n,)`` float64 for many.
     """
 
     def __init__(self, *metrics: str) -> None:
         self.metrics = [parse(metric) for metric in metrics]
 
     def __call__(self, a: Any, b: Any) -> dict[str, Any]:
-        """Compare two rankings, or two equally long lists of rankings."""
-        left, right = np.asarray(a), np.asarray(b)
+        """Compare two rankings, or two equally long lists of rankings.
+
+        Raises:
+            DataError: shapes differ, rankings of unequal length, an absent id (None, NaN), an id twice.
+            UsageError: a metric looks deeper than the rankings.
+        """
+        left, right = _id_array(a), _id_array(b)
         if left.shape != right.shape or left.ndim not in (1, 2) or left.size == 0:
             raise DataError(f"rankings of shapes {left.shape} and {right.shape} can't be compared", "give lists of equal length")
         codes = np.unique(np.concatenate([left.ravel(), right.ravel()]), return_inverse=True)[1].astype(np.int32)
@@ -157,3 +163,18 @@ class RankSimilarity:
         metrics = self.metrics or [Metric("AO", width), Metric("JS", width)]
         values = compute(metrics, codes[: left.size].reshape(-1, width), codes[left.size :].reshape(-1, width))
         return values if left.ndim == 2 else {name: float(value[0]) for name, value in values.items()}
+
+
+def _id_array(ids: Any) -> NDArray[Any]:
+    """Ids as an array of one sortable kind; ids of mixed kinds are compared as text."""
+    try:
+        array = np.asarray(ids)
+    except ValueError:
+        raise DataError("the rankings have different lengths", "cut them to one depth") from None
+    if array.dtype == object:
+        if any(not np.isscalar(item) or item != item for item in array.ravel().tolist()):
+            raise DataError("the rankings hold lists of different lengths, or items that are no ids", "give integers or strings")
+        array = array.astype(str)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise DataError(f"{int(np.isnan(array).sum())} of the ids are NaN", "give each item an id")
+    return array

@@ -17,7 +17,7 @@ from parabench.errors import DataError
 from parabench.metrics.bootstrap import Floats, cluster_bootstrap, cluster_index
 
 EXACT_CLUSTERS = 12
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def sign_flip_test(
     codes, n_clusters = cluster_index(clusters)
     totals: Floats = np.stack([np.bincount(codes, column, n_clusters) for column in table.T]).astype(np.float64)  # (m, clusters)
     observed = np.abs(totals.sum(axis=1))
-    # sums of the same numbers in another order differ in the last bits; a tie is as extreme as what was seen
-    reach = observed - 1e-12 * np.abs(totals).sum(axis=1)
+    # float32 sums of the same numbers in another order differ in the last bits; a tie is as extreme as what was
+    # seen, so what comes as near as rounding could put a tie counts too (some 1e-4 of the spread at most)
+    reach = observed - 1e-6 * np.abs(totals).sum(axis=1)
     p = np.empty(len(totals))
     many = []
     for column, row in enumerate(totals):
@@ -104,11 +105,12 @@ def _random_flips(totals: Floats, reach: Floats, n_permutations: int, seed: int)
     rng = np.random.default_rng([seed, 1])  # not the stream of the bootstrap
     width = -(-n_permutations // 8)
     sums = np.zeros((len(totals), 8 * width))
-    step = max(1, _BLOCK_BYTES // (64 * width))
+    step = max(1, _BLOCK_BYTES // (32 * width))
     for start in range(0, totals.shape[1], step):
-        part = totals[:, start : start + step]
+        part = totals[:, start : start + step].astype(np.float32)
         bits = np.unpackbits(np.frombuffer(rng.bytes(part.shape[1] * width), np.uint8).reshape(-1, width), axis=1)
-        sums += part @ (2.0 * bits - 1.0)
+        sums += part @ bits.astype(np.float32)
+    sums = 2 * sums - totals.sum(axis=1, keepdims=True)  # Σ over heads − Σ over tails
     beyond = (np.abs(sums[:, :n_permutations]) >= reach[:, None]).sum(axis=1)
     result: Floats = (beyond + 1) / (n_permutations + 1)
     return result

@@ -35,6 +35,8 @@ def dataset_of(runs: Sequence[Run], named: str | None = None, *, gallery: Path |
             f"{runs[0].folder} and {other.folder} are runs of different datasets or splits ({records[0].name}, {other.result.dataset.name})",
             "show runs of one dataset side by side, or compare what they share with `parabench compare --intersect`",
         )
+    if named is None and not records[0].n_pairs:
+        return None  # tasks that bring their own data
     try:
         benchmark = load(named or records[0].name, gallery=gallery, images=images)
     except ParabenchError as error:

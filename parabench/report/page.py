@@ -126,6 +126,8 @@ def _tiles(result: Result, metric: str) -> list[Tile]:
     chance = result.tasks["retrieval"].details.get("chance", {}).get(recall) if recall is not None else None
     lead = paraphrase[metric]
     floor = f"; the grey mark is {number(lead.floor)}, what unrelated captions get" if lead.floor is not None else ""
+    if lead.normalised is not None:
+        floor += f"; between that and the ceiling it stands at {number(lead.normalised)}"
     wanted: list[tuple[str, Measure | None, str, float | None]] = [
         (metric, lead, f"Stability: 1 is the same pictures in the same order{floor}.", lead.floor),
         (f"R@{depth}", measure_of(result, "retrieval", f"R@{depth}"), f"Captions whose own picture is among the first {depth}; the grey mark is chance.", chance),

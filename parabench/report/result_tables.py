@@ -57,16 +57,16 @@ def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     lead = lead_metric(results)
     if lead is not None and not any(heading == "AO@10" for heading, _ in columns):
         columns.insert(0, (lead, [measured(measure_of(result, "paraphrase", lead)) for result in results]))
-    for task in dict.fromkeys(task for result in results for task in result.tasks if task not in ("paraphrase", "retrieval")):
-        first = next((name for result in results if task in result.tasks for name in result.tasks[task].metrics), None)
-        if first is not None:
-            columns.append((f"{task}: {first}", [measured(measure_of(result, task, first)) for result in results]))
     return columns
 
 
 def overview_table(results: Sequence[Result], names: Sequence[str]) -> Table:
-    """One row a run, the numbers that are looked at first."""
+    """One row a run, the numbers that are looked at first, and the first number of every other task."""
     columns = table_columns(results)
+    for task in dict.fromkeys(task for result in results for task in result.tasks if task not in ("paraphrase", "retrieval")):
+        first = next((name for result in results if task in result.tasks for name in result.tasks[task].metrics), None)
+        if first is not None:
+            columns.append((f"{task}: {first}", [measured(measure_of(result, task, first)) for result in results]))
     return Table(
         "overview", "Overview, with 95 % intervals", ("model", *(heading for heading, _ in columns)),
         tuple((name, *(cells[row] for _, cells in columns)) for row, name in enumerate(names)),
@@ -81,6 +81,11 @@ def task_tables(results: Sequence[Result], names: Sequence[str]) -> list[Table]:
         held = [(name, result.tasks[task]) for name, result in zip(names, results, strict=True) if task in result.tasks]
         metrics = dict.fromkeys(metric for _, entry in held for metric in entry.metrics)
         rows = [(metric, name, entry.metrics[metric]) for metric in metrics for name, entry in held if metric in entry.metrics]
+        rows += [
+            (f"{metric}, {kind}", name, measure)
+            for metric in metrics for name, entry in held if metric in entry.metrics
+            for kind, measure in (entry.metrics[metric].by_kind or {}).items()
+        ]  # fmt: skip
         if rows:
             tables.append(_measures(f"task-{task}", f"Task {task}", rows, several=len(results) > 1))
     return tables

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from parabench.data import ImageStore
+from parabench.data.duplicates import picture_hash
+from parabench.data.images import Pictures
 from parabench.encoders.protocol import Encoder, FloatMatrix, PixelEncoder, Traits
 from parabench.errors import ModelError
 from parabench.progress import bar
@@ -37,6 +38,7 @@ class Embedder:
         batch_size: items a forward pass; the encoder's own choice by default.
         seconds: wall time spent so far by phase: ``load``, ``forward_text``, ``forward_images``.
         computed: how many vectors were computed, not read from the cache, by modality.
+        picture_hashes: content → perceptual hash, filled with every picture that is opened; ``None`` for no hashing.
     """
 
     encoder: Encoder
@@ -44,6 +46,7 @@ class Embedder:
     batch_size: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     computed: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0})
+    picture_hashes: dict[str, bytes] | None = None
 
     @property
     def _batch(self) -> int:
@@ -97,7 +100,7 @@ class Embedder:
         row_of = {text: row for row, text in enumerate(distinct)}
         return unit(vectors)[[row_of[text] for text in texts]]
 
-    def images(self, image_ids: Sequence[str], store: ImageStore | None) -> FloatMatrix:
+    def images(self, image_ids: Sequence[str], store: Pictures | None) -> FloatMatrix:
         """``(len(image_ids), dim)`` float32 unit vectors of gallery pictures; equal files share one.
 
         Args:
@@ -129,12 +132,14 @@ class Embedder:
         row_of = {content: row for row, content in enumerate(distinct)}
         return unit(vectors)[[row_of[content] for content in contents]]
 
-    def _prepared(self, batches: list[list[str]], store: ImageStore) -> Iterator[Any]:
+    def _prepared(self, batches: list[list[str]], store: Pictures) -> Iterator[Any]:
         """Batches of decoded pictures, a few batches ahead of the network."""
         encoder = self.encoder
 
         def prepare(image_id: str) -> Any:
             image = store.open(image_id)
+            if self.picture_hashes is not None and (content := store.sha256(image_id)) not in self.picture_hashes:
+                self.picture_hashes[content] = picture_hash(image)
             return encoder.preprocess(image) if isinstance(encoder, PixelEncoder) else image
 
         with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:

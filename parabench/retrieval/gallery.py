@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parabench.data import Benchmark, ImageStore
+from parabench.data.duplicates import duplicate_groups
 from parabench.encoders.protocol import Encoder, FloatMatrix, Traits
 from parabench.errors import DataError
 from parabench.retrieval.embed import Embedder, unit
@@ -101,7 +102,17 @@ def rank(
             for image_id, labels in zip(benchmark.image_ids, benchmark.gallery["labels"].to_pylist(), strict=True) if labels
         },
         smaller=_other_sizes(queries, controls, gallery, texts, targets, own, (top, scores)),
+        duplicates=_duplicates(benchmark, embedder, store),
     )  # fmt: skip
+
+
+def _duplicates(benchmark: Benchmark, embedder: Embedder, store: ImageStore | None) -> tuple[tuple[str, ...], ...]:
+    """Groups of pictures that look the same, among those that were opened now or in an earlier run."""
+    if store is None or not embedder.picture_hashes:
+        return ()
+    contents = {image_id: store.sha256(image_id) for image_id in benchmark.image_ids}
+    known = embedder.picture_hashes
+    return duplicate_groups({image_id: known[content] for image_id, content in contents.items() if content in known})
 
 
 def _other_sizes(

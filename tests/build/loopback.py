@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import re
 import sys
 import threading
 import time
@@ -28,10 +29,17 @@ def say(payload: dict[str, Any]) -> str:
     """What a well-behaved model answers: a function of the payload alone."""
     data = json.loads(payload["messages"][1]["content"])
     field = "foil" if '{"foil"' in payload["messages"][0]["content"] else "paraphrase"
-    words = data["caption"].strip(" .").split()
-    sentence = " ".join([*words[len(words) // 2 :], "beside", *words[: len(words) // 2]]) + "."
-    if "avoid" in data:
-        sentence = f"Seen here: {sentence}"
+    caption = data["caption"].strip(" .")
+    parts = re.match(r"(.+) (on|in|at|under) (an? .+)", caption)
+    if parts is None:
+        sentence = f"What one sees here: {caption}."
+    elif field == "foil":
+        sentence = f"{parts[1]} on a roof."
+    elif "avoid" in data:
+        sentence = f"{parts[1]} can be seen {parts[2]} {parts[3]}."
+    else:
+        be = "are" if parts[1].lower().startswith(("two", "three")) else "is"
+        sentence = f"{parts[2].capitalize()} {parts[3]}, there {be} {parts[1][0].lower()}{parts[1][1:]}."
     return json.dumps({field: sentence})
 
 
@@ -137,7 +145,8 @@ class Loopback:
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(self.task.cancel)
+            with contextlib.suppress(RuntimeError):  # it has died already
+                loop.call_soon_threadsafe(self.task.cancel)
             thread.join(10)
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

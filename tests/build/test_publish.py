@@ -19,7 +19,7 @@ from test_release import files_of, images_of, make_record
 from parabench.build.publish import publish
 from parabench.build.release import write_release
 from parabench.data import load
-from parabench.errors import DataError, UsageError
+from parabench.errors import DataError, ParabenchError, UsageError
 
 NAME = "parabench/coco-paraphrase"
 
@@ -219,20 +219,26 @@ def test_a_model_folder(hub, push, tmp_path):
     assert "unchanged" in push(folder=folder, to="hub:parabench/tower")
 
 
-def test_what_is_no_release_is_refused_before_anything_is_asked(hub, push, release, tmp_path):
-    assert "no such folder" in push(folder=tmp_path / "nowhere", code=1)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    assert "not a release" in push(folder=empty, code=1)
-    (empty / "README.md").write_text("hello")
-    assert "neither a dataset" in push(folder=empty, code=1)
-    (release / "README.md").write_text("edited after the release")
-    assert "README.md is not what CHECKSUMS says" in push(code=1)
-    (release / "CHECKSUMS").unlink()
-    assert "it has no CHECKSUMS" in push(code=1)
+def test_what_is_no_release_is_refused_before_anything_is_asked(release, tmp_path):
+    # HF_HUB_OFFLINE is set in this process: a request would end in another error.
+    def refusal(folder=release, to=f"hub:{NAME}"):
+        with pytest.raises(ParabenchError) as caught:
+            publish(folder, to)
+        return caught.value.exit_code, str(caught.value)
+
     for to in ("hub:dogs", "hub:", "s3:x/y", "hub:a/b/c", "hub:../x", "nothing"):
-        assert "--to hub:owner/name" in push(to=to, code=2)
-    assert hub.log == []
+        code, said = refusal(to=to)
+        assert code == 2 and "--to hub:owner/name" in said
+    empty = tmp_path / "empty"
+    assert "no such folder" in refusal(empty)[1]
+    empty.mkdir()
+    assert "not a release" in refusal(empty)[1]
+    (empty / "README.md").write_text("hello")
+    assert "neither a dataset" in refusal(empty)[1]
+    (release / "README.md").write_text("edited after the release")
+    assert "README.md is not what CHECKSUMS says" in refusal()[1]
+    (release / "CHECKSUMS").unlink()
+    assert "it has no CHECKSUMS" in refusal()[1]
 
 
 def test_links_are_not_followed(release, tmp_path):
@@ -260,6 +266,13 @@ def test_to_a_folder(release, new_release, tmp_path):
         publish(release, f"folder:{target}", tag="v1")
     with pytest.raises(UsageError, match="lies in the folder"):
         publish(release, f"folder:{release / 'inner'}")
+
+
+def test_places_that_take_no_folder(release, tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "dogs", tmp_path / ("x" * 300), "/proc/dogs"):
+        with pytest.raises(ParabenchError, match="can't write"):
+            publish(release, f"folder:{place}")
 
 
 def test_a_full_disk_leaves_the_earlier_publication(release, new_release, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -70,7 +71,7 @@ def serve(tmp_path):
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         running.append((server, thread, ledger))
-        return f"http://127.0.0.1:{server.server_port}/", path
+        return f"http://127.0.0.1:{server.port}/", path
 
     yield start
     for server, thread, ledger in running:
@@ -188,7 +189,7 @@ def test_a_server_that_went_away_is_said(browser, tmp_path):
     server = make_server(make_app(ledger), 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    page = Page(browser(), f"http://127.0.0.1:{server.server_port}/").open()
+    page = Page(browser(), f"http://127.0.0.1:{server.port}/").open()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -291,5 +292,9 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
         rest = process.stdout.read()
         assert process.wait(20) == 0
     assert "p1: 1 of 5 judged" in rest and "Krippendorff's α" in rest
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        in_use = subprocess.run([*command, str(path), "--port", port], capture_output=True, text=True)
+    assert in_use.returncode == 1 and in_use.stderr.count("\n") == 1 and "choose another --port" in in_use.stderr
     missing = subprocess.run([*command, str(tmp_path / "no.ledger")], capture_output=True, text=True)
     assert missing.returncode == 1 and "no such ledger" in missing.stderr and not (tmp_path / "no.ledger").exists()

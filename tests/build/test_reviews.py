@@ -10,7 +10,7 @@ from review_ledger import make_ledger
 from parabench.build.candidates import CandidateTable
 from parabench.build.review.exchange import export_reviews, import_reviews
 from parabench.build.reviews import Resolution, ReviewTable
-from parabench.errors import DataError, UsageError
+from parabench.errors import DataError, ParabenchError, UsageError
 
 
 @pytest.fixture
@@ -178,6 +178,8 @@ def test_files_that_are_no_reviews(ledger, tmp_path):
     assert import_reviews(ledger, path, "p9") == (1, 0, 0)
     with pytest.raises(UsageError, match=r"\.csv or \.jsonl"):
         export_reviews(ledger, tmp_path / "reviews.xlsx")
+    with pytest.raises(ParabenchError, match="can't write"):
+        export_reviews(ledger, path / "reviews.csv")
     stale = tmp_path / "stale.csv"
     stale.write_text("pair_id,decision,annotator,sentence\nc1-lexical,accept,p1,What it said before\n")
     with pytest.raises(DataError, match="line 2: the sentence of 'c1-lexical' has changed"):

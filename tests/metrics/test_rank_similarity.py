@@ -139,3 +139,27 @@ def test_refusals():
         compute(["AO@3"], ids, np.array([[1, 2, 1]]))
     with pytest.raises(DataError, match="shapes"):
         compute(["AO@2"], ids, ids[:, :2])
+
+
+def test_ids_of_every_kind():
+    import pandas as pd
+
+    metric = RankSimilarity("AO@3")
+    expected = {"AO@3": pytest.approx(0.7222, abs=1e-4)}
+    for make in (list, tuple, np.array, pd.Series, lambda ids: np.array(ids, object), lambda ids: np.array(ids, np.uint8)):
+        assert metric(make([2, 1, 5]), make([2, 4, 5])) == expected
+    assert metric(["b", "a", "e"], pd.Series(["b", "d", "e"])) == expected
+    frame = pd.DataFrame([[2, 1, 5], [7, 8, 9]])
+    assert metric(frame, frame)["AO@3"].tolist() == [1, 1]
+    torch = pytest.importorskip("torch")
+    assert metric(torch.tensor([2, 1, 5]), torch.tensor([2, 4, 5])) == expected
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [([[1, 2], [3]], [[1, 2], [3]], "different lengths"), ([1, 2], [1, 2, 3], "shapes"), ([], [], "shapes"), (3, 3, "shapes"),
+     ([1.0, float("nan")], [1.0, 2.0], "NaN"), (["a", None], ["a", "b"], "no ids"), ([1, 1], [1, 2], "repeats")],
+)  # fmt: skip
+def test_ids_that_are_none(a, b, message):
+    with pytest.raises(DataError, match=message):
+        RankSimilarity()(a, b)

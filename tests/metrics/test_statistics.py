@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from parabench.errors import DataError
-from parabench.metrics import both_hit_table, cluster_bootstrap, cluster_bootstrap_median, derangement, foil_contrast
+from parabench.metrics import (
+    both_hit_table,
+    cluster_bootstrap,
+    cluster_bootstrap_median,
+    derangement,
+    draws,
+    foil_contrast,
+)
+from parabench.metrics.bootstrap import Draws
 
 
 def clustered(seed, clusters=60, size=8):
@@ -56,10 +64,39 @@ def test_one_cluster_has_no_interval_and_bad_input_is_refused():
         cluster_bootstrap(np.array([1.0, np.nan]), np.array([0, 1]))
 
 
-def test_median():
-    values, clusters = clustered(6)
-    median = cluster_bootstrap_median(values, clusters)
-    assert median.value == np.median(values) and median.ci_low < median.value < median.ci_high
+@pytest.mark.parametrize("seed", range(12))
+def test_the_median_equals_sorting_every_resample(seed):
+    rng = np.random.default_rng(seed)
+    n_clusters = int(rng.integers(2, 30))
+    clusters = np.concatenate([np.arange(n_clusters), rng.integers(0, n_clusters, 40)])
+    values = np.floor(rng.exponential([2, 100][seed % 2], len(clusters))) if seed % 4 else np.full(len(clusters), 3.0)
+    got = cluster_bootstrap_median(values, clusters, n_resamples=300, seed=seed)
+    weights = np.concatenate([block for _, block in draws(n_clusters, 300, seed).blocks()], axis=1)
+    sorted_resamples = (np.sort(np.repeat(values, weights[clusters, r])) for r in range(300))
+    medians = [resample[(len(resample) - 1) // 2] for resample in sorted_resamples]
+    assert (got.ci_low, got.ci_high) == tuple(np.quantile(medians, [0.025, 0.975], method="inverted_cdf"))
+    assert got.value == np.median(values)
+
+
+def test_intervals_of_hits_are_shares_of_hits():
+    hits = np.zeros(50)
+    hits[:2] = 1
+    (found,) = cluster_bootstrap(hits, np.arange(50))
+    assert found.ci_low == 0 and found.ci_high * 50 == round(found.ci_high * 50)
+
+
+def test_every_resample_draws_as_many_clusters_as_there_are():
+    (_, block), = draws(37, 1000, 5).blocks()
+    assert (block.sum(axis=0) == 37).all() and block.mean(axis=1) == pytest.approx(1.0, abs=0.15)
+    assert block.var() == pytest.approx(1 - 1 / 37, abs=0.02), "a multiplicity is binomial(37, 1/37)"
+
+
+def test_draws_that_are_not_kept_are_the_same():
+    kept, streamed = draws(50, 200, 9), Draws(50, 200, 9)
+    factors = np.random.default_rng(0).random((3, 50)).astype(np.float32)
+    np.testing.assert_allclose(kept.sums(factors), streamed.sums(factors), rtol=1e-6)
+    (whole, block), = kept.blocks()
+    assert whole == slice(0, 200) and (block == np.concatenate([b for _, b in streamed.blocks()], axis=1)).all()
 
 
 @pytest.mark.parametrize("sizes", [[1, 1], [5] * 20, [1, 2, 3, 4], [9, 1, 1], [3, 3]])

@@ -7,21 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hostile_texts import HOSTILE
 from PIL import Image
 
 import parabench
 from parabench.report import write_comparison, write_report
-
-HOSTILE = {
-    "markup": "<script>window.pwned=1</script><img src=x onerror=\"window.pwned=2\"> a cat",
-    "quotes": "\"quotes\" 'and' &amp; <b>bold</b> {{ 7 * 7 }} {% raw %} </title></svg></style>",
-    "right-to-left": "\u202eevil backwards \u2067never closed שלום עולם",
-    "long word": "x" * 10_000,
-    "long sentence": "a very long walk " * 590,
-    "emoji": "👩‍🚀 rides 🐈 under 🌈 \U0001f600",
-    "formulas": r"$\frac{1}{0 \alpha_1^2 50% & #7 ~tilde\\ | pipe | `code` [link](http://evil.example)",
-    "controls": "tab\tand null-like \x0b bell \x07 end",
-}
 
 
 class Hashed:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from parabench.errors import DataError, UsageError, did_you_mean
 
@@ -19,7 +19,7 @@ class _Section(BaseModel):
 class Check(_Section):
     """A check that has no threshold."""
 
-    enabled: bool
+    enabled: StrictBool
 
 
 class LanguageCheck(Check):
@@ -120,15 +120,32 @@ class FilterConfig(_Section):
             UsageError: an unknown check or setting, or a value that a setting can't have.
             DataError: the file is missing or no YAML mapping.
         """
-        settings = yaml.safe_load(resources.files(__package__).joinpath("defaults.yaml").read_text(encoding="utf-8"))
+        settings = _defaults()
         if path is not None:
             _change(settings, _read_mapping(path), path, "")
+            files = settings["toxicity"]["files"]
+            if isinstance(files, list):  # names in a file are meant from where the file is
+                settings["toxicity"]["files"] = [path.parent / str(name) for name in files]
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path}: {name} is {first['input']!r}: {first['msg']}", "see the comments of defaults.yaml") from None
+            raise UsageError(
+                f"{path}: {name} is {first['input']!r}: {first['msg'].lower()}", f"the default is {name}: {_default(first['loc'])}"
+            ) from None
+
+
+def _defaults() -> dict[str, Any]:
+    settings: dict[str, Any] = yaml.safe_load(resources.files(__package__).joinpath("defaults.yaml").read_text(encoding="utf-8"))
+    return settings
+
+
+def _default(place: tuple[int | str, ...]) -> Any:
+    value: Any = _defaults()
+    for part in place:
+        value = value[part] if isinstance(value, dict) and part in value else value
+    return value
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

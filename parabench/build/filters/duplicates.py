@@ -16,7 +16,7 @@ were kept.  Its words are compared, so case, punctuation and spaces make no diff
 
 from __future__ import annotations
 
-import hashlib
+from array import array
 from collections.abc import Sequence
 
 from rapidfuzz.distance import Indel
@@ -27,18 +27,21 @@ from parabench.build.filters.config import DuplicatesCheck
 from parabench.build.filters.near_duplicates import NearDuplicateIndex
 from parabench.build.filters.text import words
 
-
-def _key(*parts: str) -> int:
-    return int.from_bytes(hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=8).digest(), "little")
+_DROPPED = None
+_NOTHING_LIKE_IT = Verdict("", {"duplicate_jaccard": 0.0})
 
 
 class _Kept:
-    """What is known of the candidates of one role, by row of the index."""
+    """What is known of the candidates of one role, by row of the index.
+
+    Texts and caption ids are kept as Python's 64-bit salted hashes: of a million, the chance that any two fall
+    together is 3e-8, and nobody can choose texts that do.
+    """
 
     def __init__(self, min_jaccard: float) -> None:
         self.index = NearDuplicateIndex(min_jaccard)
-        self.pair_ids: list[str] = []
-        self.captions: list[int] = []
+        self.pair_ids: list[str | None] = []
+        self.captions = array("q")
         self.exact: dict[int, int] = {}
 
 
@@ -53,52 +56,53 @@ class Duplicates:
 
     def __init__(self, config: DuplicatesCheck) -> None:
         self._config = config
-        self._kept: dict[Role, _Kept] = {role: _Kept(config.min_jaccard) for role in ("paraphrase", "foil")}
-        self._said: dict[int, Role] = {}
+        paraphrases, foils = _Kept(config.min_jaccard), _Kept(config.min_jaccard)
+        self._kept: dict[Role, tuple[_Kept, _Kept]] = {"paraphrase": (paraphrases, foils), "foil": (foils, paraphrases)}
 
     def check(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """``duplicate_jaccard``: the highest similarity to an earlier one if it reaches ``min_jaccard``, else 0."""
-        found: dict[int, list[tuple[int, float]]] = {}
-        rows: dict[int, int] = {}
-        for role, kept in self._kept.items():
+        sentences = [words(candidate.text) for candidate in candidates]
+        rows = [0] * len(candidates)
+        matches: dict[int, list[tuple[int, float]]] = {}
+        for role, (kept, _) in self._kept.items():
             own = [i for i, candidate in enumerate(candidates) if candidate.role == role]
-            first = len(kept.index)
-            matches = kept.index.add([words(candidates[i].text) for i in own])
-            rows |= {i: first + at for at, i in enumerate(own)}
+            for row, i in enumerate(own, len(kept.index)):
+                rows[i] = row
+            found = kept.index.add([sentences[i] for i in own])
+            for query, row, jaccard in zip(*(column.tolist() for column in found), strict=True):
+                matches.setdefault(own[query], []).append((row, jaccard))
             kept.pair_ids += [candidates[i].pair_id for i in own]
-            kept.captions += [_key(candidates[i].caption.caption_id) for i in own]
-            for query, row, jaccard in zip(*(column.tolist() for column in matches), strict=True):
-                found.setdefault(own[query], []).append((row, jaccard))
-        dropped: set[tuple[Role, int]] = set()
-        return [self._verdict(c, rows[i], found.get(i, []), dropped) for i, c in enumerate(candidates)]
+            kept.captions.extend([hash(candidates[i].caption.caption_id) for i in own])
+        verdicts = []
+        for i, exact in enumerate(map(hash, sentences)):
+            role, row = candidates[i].role, rows[i]
+            kept, others = self._kept[role]
+            verdict = _NOTHING_LIKE_IT
+            if i in matches or exact in kept.exact or exact in others.exact:
+                verdict = self._verdict(role, row, exact, matches.get(i, []))
+            if verdict.reason:
+                kept.index.forget(row)
+                kept.pair_ids[row] = _DROPPED
+            else:
+                kept.exact[exact] = row
+            verdicts.append(verdict)
+        return verdicts
 
-    def _verdict(
-        self, candidate: Candidate, row: int, matches: list[tuple[int, float]], dropped: set[tuple[Role, int]]
-    ) -> Verdict:
-        kept, role = self._kept[candidate.role], candidate.role
-        text = " ".join(words(candidate.text))
-        exact, said = _key(text), _key(candidate.caption.caption_id, text)
-        live = [match for match in matches if (role, match[0]) not in dropped]
-        scores = {"duplicate_jaccard": max((jaccard for _, jaccard in live), default=0.0)}
+    def _verdict(self, role: Role, row: int, exact: int, proposed: list[tuple[int, float]]) -> Verdict:
+        kept, others = self._kept[role]
+        matches = [(other, jaccard) for other, jaccard in proposed if kept.pair_ids[other] is not _DROPPED]
+        highest = max((jaccard for _, jaccard in matches), default=0.0)
         reason = ""
         if exact in kept.exact:
-            reason = f"duplicate: of {kept.pair_ids[kept.exact[exact]]}"
-            scores["duplicate_jaccard"] = 1.0
-        elif self._said.get(said, role) != role:
-            reason = f"contradiction: the same sentence is a {self._said[said]} of the caption"
-        else:
-            for other, jaccard in live if role == "paraphrase" else []:
+            reason, highest = f"duplicate: of {kept.pair_ids[kept.exact[exact]]}", 1.0
+        elif exact in others.exact and others.captions[others.exact[exact]] == kept.captions[row]:
+            reason = f"contradiction: the same sentence is a {'foil' if role == 'paraphrase' else 'paraphrase'} of the caption"
+        elif role == "paraphrase":
+            for other, jaccard in matches:
                 if kept.captions[other] != kept.captions[row] or self._in_order(kept, row, other):
                     reason = f"near-duplicate: of {kept.pair_ids[other]} (Jaccard {jaccard:.2f})"
                     break
-        if reason:
-            dropped.add((role, row))
-            kept.index.forget(row)
-            kept.pair_ids[row] = ""
-        else:
-            kept.exact[exact] = row
-            self._said[said] = role
-        return Verdict(reason, scores)
+        return Verdict(reason, {"duplicate_jaccard": highest})
 
     def _in_order(self, kept: _Kept, row: int, other: int) -> bool:
         ours, theirs = kept.index.words(row).tolist(), kept.index.words(other).tolist()

@@ -50,6 +50,7 @@ def _bad_character(text: str) -> str:
 # Each pattern is something that a model or a person says about the task, or a shape that no caption has.
 _JUNK = {
     "several lines": r"\n",
+    "structured data": r"^\s*[\[{].*[\]}]\s*$|(?i:\"(paraphrase|caption|foil|text)\"\s*:)",
     "meta talk": r"(?i:^\W*(sure|certainly|of course|okay)\b\W+(here|the)\b"
     r"|\bhere('s| is| are)\b[^.:]{0,60}\b(paraphras|rewrit|rephras|version|sentence|caption)"
     r"|\b(paraphrased?|rephrased|rewritten|reworded|revised|alternative|original|new)\b[\w ]{0,12}\b(version|sentence|caption|text)\s*[:=]"
@@ -63,8 +64,7 @@ _JUNK = {
     "markup": r"</?[a-zA-Z][^<>]*>|\*\*|```|__\w|^#{1,6} |\\n|&(?:amp|lt|gt|quot|nbsp|#\d+);",
     "list": r"^\s*(?:[-*•–]\s|\(?\d{1,2}[.)]\s|\(?[a-zA-Z]\)\s)",
     "quoted whole": r"^\s*(?:\"[^\"]*\"|“[^”]*”|«[^»]*»|'[^']*'|‘[^’]*’|`[^`]*`)\s*[.!]?\s*$",
-    "structured data": r"^\s*[\[{].*[\]}]\s*$|(?i:\"(paraphrase|caption|foil|text)\"\s*:)",
-    "repeated word": r"(?i:\b(\w+)(?:\W+\1\b){2,})",
+    "repeated word": r"(?i:\b([^\W\d]+)(?:\W+\1\b){2,})",
     "cut off": r"(?:\.\.\.|…)\s*$|(?i:\b(?:a|an|the|and|or)\s*[.]?\s*$)",
 }
 

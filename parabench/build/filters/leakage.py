@@ -20,7 +20,7 @@ class Leakage:
 
     Args:
         config: the threshold.
-        training_captions: read once, when the first candidate comes; kept as signatures (about 1 GB a million).
+        training_captions: read once, at once; kept as signatures (1 to 2 GB a million).
 
     Raises:
         DataError: while the training captions are read.

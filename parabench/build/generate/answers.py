@@ -11,6 +11,13 @@ _REFUSAL = re.compile(
     r"|i['’]m\s+(?:not\s+able|unable)\s+to|as\s+an?\s+(?:ai|language\s+model)|unfortunately,?\s+i)",
     re.IGNORECASE,
 )
+_BARE = re.compile(r"(?:(?:paraphrase|rewrite|foil|caption|answer)\s*:\s*)?[\"“']?(?P<sentence>[^\n\"“”:<>\[\]{}]+)[\"”']?", re.IGNORECASE)
+_CHAT = re.compile(
+    r"\W*(?:sure|certainly|of course|okay|ok|here(?:'s| is| are| you)|i\b|as requested|let me|the (?:paraphrase|caption|json)|note)",
+    re.IGNORECASE,
+)
+_MOST_WORDS = 60
+_DECODER = json.JSONDecoder(strict=False)
 LONGEST = 1000
 """Characters; a longer answer is no paraphrase of a caption."""
 
@@ -22,21 +29,25 @@ class MalformedAnswerError(ValueError):
 def sentence_of(answer: str, field: str) -> str:
     """The sentence in an answer.
 
-    Read are a JSON object with ``field``, also inside code fences, after an introduction or before further text.
+    Read are a JSON object with ``field``, also inside code fences, after an introduction or before further text; an object
+    whose only text stands under another name; and, from models that know no JSON, one bare sentence and nothing else.
 
     Raises:
         MalformedAnswerError: says what is wrong, in words that can be sent back.
     """
     text = _FENCE.sub("", answer).strip()
-    decoder = json.JSONDecoder(strict=False)
     for match in re.finditer(r"\{", text):
         try:
-            value, _ = decoder.raw_decode(text, match.start())
+            value, _ = _DECODER.raw_decode(text, match.start())
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and field in value:
             return _checked(value[field], field)
+        if isinstance(value, dict) and len(value) == 1 and isinstance(only := next(iter(value.values())), str):
+            return _checked(only, field)
     if "{" not in text:
+        if (bare := _bare_sentence(text)) is not None:
+            return _checked(bare, field)
         raise MalformedAnswerError("it holds no JSON object")
     raise MalformedAnswerError(f'it holds no complete JSON object with the field "{field}"')
 
@@ -53,6 +64,14 @@ def plain_sentence(answer: str) -> str:
 def is_refusal(answer: str) -> bool:
     """Whether an answer without a JSON object is a polite no."""
     return "{" not in answer and _REFUSAL.match(answer) is not None
+
+
+def _bare_sentence(text: str) -> str | None:
+    """The text if it is one line that can be a caption, without quotation marks and a label; no chat."""
+    match = _BARE.fullmatch(text)
+    if match is None or is_refusal(text) or _CHAT.match(match["sentence"]):
+        return None
+    return match["sentence"] if 3 <= len(match["sentence"].split()) <= _MOST_WORDS else None
 
 
 def _checked(value: object, field: str) -> str:

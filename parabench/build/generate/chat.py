@@ -20,6 +20,7 @@ from parabench.progress import note
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_AROUND_A_MESSAGE = 4
 _TOKENS_AROUND_AN_ANSWER = 8
+_NOTED_AT_ONCE = 1000
 
 
 class StructuredOutputRefusedError(Exception):
@@ -87,11 +88,11 @@ class ChatGenerator:
         for caption in captions:
             for chain in self._chains(ledger):
                 followed = chain.follow(caption, known)
-                rehearsed = chain.rehearse(caption)
-                n_requests += len(rehearsed)
+                n_requests += len(chain.prompts)
                 if isinstance(followed, Result):
-                    answered += len(rehearsed)
+                    answered += len(chain.prompts)
                     continue
+                rehearsed = chain.rehearse(caption)
                 before = len(chain.prompts) - 1 if _is_later_step(chain, followed) else 0
                 answered += before
                 for request in rehearsed[before:]:
@@ -129,8 +130,12 @@ class ChatGenerator:
                         f"{left:,} requests are in jobs of the Batch API that an earlier run submitted",
                         "run the same command with --batch-api to collect them",
                     )
-            self._count(captions, chains, table)
+            table.plan(())
             yield from self._candidates(captions, chains, table, created)
+            tally = table.tally()
+        self._tally = RequestsRecord(
+            by_status=tally.by_status, tokens_in=tally.tokens_in, tokens_out=tally.tokens_out, cost=tally.cost
+        )
 
     def _chains(self, ledger: Ledger | None) -> list[Chain]:
         structured = self._structured and (ledger is None or ledger.meta(self._plain_mark) is None)
@@ -153,38 +158,29 @@ class ChatGenerator:
                 if isinstance(followed, Request):
                     yield followed
 
-    def _count(self, captions: Sequence[Caption], chains: Sequence[Chain], table: RequestTable) -> None:
-        asked: list[Request] = []
-
-        def noted(request: Request) -> Outcome | None:
-            asked.append(request)
-            return table.outcome(request)
-
-        def everything() -> Iterator[Request]:
-            for caption in captions:
-                for chain in chains:
-                    chain.follow(caption, noted)
-                    yield from asked
-                    asked.clear()
-
-        table.plan(everything())
-        tally = table.tally()
-        self._tally = RequestsRecord(
-            by_status=tally.by_status, tokens_in=tally.tokens_in, tokens_out=tally.tokens_out, cost=tally.cost
-        )
-
     def _candidates(
         self, captions: Sequence[Caption], chains: Sequence[Chain], table: RequestTable, created: str
     ) -> Iterator[Candidate]:
+        """Results, while the plan becomes every request that led to them: what the build took in all."""
+        asked: list[str] = []
+
+        def noted(request: Request) -> Outcome | None:
+            asked.append(request.key)
+            return table.outcome(request)
+
         for caption in captions:
             for chain in chains:
-                result = chain.follow(caption, table.outcome)
+                result = chain.follow(caption, noted)
                 assert isinstance(result, Result)
+                if len(asked) >= _NOTED_AT_ONCE:
+                    table.include(asked)
+                    asked.clear()
                 yield Candidate(
                     pair_id=f"{caption.caption_id}-{chain.kind}", caption=caption, text=result.sentence,
                     role="foil" if chain.kind == "foil" else "paraphrase", kind=chain.kind, source=self._source,
                     generator=self._model, created=created, prompt_sha256=chain.prompts[-1].sha256, reason=result.reason,
                 )  # fmt: skip
+        table.include(asked)
 
 
 def _reader(ledger: Ledger | None) -> Lookup:

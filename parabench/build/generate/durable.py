@@ -34,6 +34,7 @@ class DurableQueue:
         self._claimed: deque[Request] = deque()
         self._claiming: asyncio.Future[list[Request]] | None = None
         self._error: BaseException | None = None
+        self._ending = False
         tally = requests.tally()
         self._bar = bar("requests", tally.total, "request", initial=tally.total - tally["pending"])
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
@@ -42,7 +43,7 @@ class DurableQueue:
     async def next(self) -> Request | None:
         """The next request to send, or ``None`` when every one of the plan has ended or stands with this process."""
         while True:
-            if self._error is not None:
+            if self._error is not None or self._ending:
                 return None
             if len(self._claimed) < self._ahead // 2 and self._claiming is None:
                 self._claiming = self._loop.create_future()
@@ -57,6 +58,10 @@ class DurableQueue:
                 self._claimed.extend(claimed)
             if not self._claimed and not claimed:
                 return None
+
+    def end(self) -> None:
+        """Hand out nothing more; also those who wait for other processes get ``None``."""
+        self._ending = True
 
     def put(self, outcome: Outcome) -> None:
         """Hand over what became of a request."""
@@ -96,7 +101,7 @@ class DurableQueue:
 
     def _claim(self, open_: bool) -> list[Request]:
         """Claim; while another living process holds the rest, wait for what it does or gives back."""
-        while open_:
+        while open_ and not self._ending:
             if claimed := self._requests.claim(self._ahead):
                 return claimed
             if not self._requests.held_by_others():

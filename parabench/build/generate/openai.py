@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from parabench.build.generate.protocol import Options
 from parabench.build.requests import Outcome, Request, RequestTable, Status
 from parabench.data.download import retry_after_seconds
 from parabench.errors import ModelError, ParabenchError, UsageError
+from parabench.progress import note
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -84,7 +87,9 @@ class OpenAIAsker:
         self._resume_at = 0.0
         self._successes = 0
         self._failures_in_a_row = 0
-        self._stop: ParabenchError | StructuredOutputRefusedError | None = None
+        self._stop: BaseException | None = None
+        self._stopping = asyncio.Event()
+        self._flying: DurableQueue | None = None
 
     def ask(self, requests: RequestTable) -> None:
         """Bring every pending request of the plan to an end.
@@ -99,8 +104,10 @@ class OpenAIAsker:
         from openai import AsyncOpenAI
 
         self._stop, self._failures_in_a_row = None, 0
+        self._stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        flying = DurableQueue(requests, 2 * self._options.concurrency, loop)
+        handled = self._listen(loop)
+        flying = self._flying = DurableQueue(requests, 2 * self._options.concurrency, loop)
         try:
             async with AsyncOpenAI(**self._settings) as client:
                 workers = [
@@ -112,16 +119,47 @@ class OpenAIAsker:
                     for worker in workers:
                         worker.cancel()
         finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
             flying.close()
         if self._stop is not None:
             raise self._stop
+
+    def _end(self, reason: BaseException) -> None:
+        """Send nothing more; what is in flight is waited for, since it is paid."""
+        if self._stop is None:
+            self._stop = reason
+            self._stopping.set()
+            if self._flying is not None:
+                self._flying.end()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> list[signal.Signals]:
+        """End on the first SIGINT or SIGTERM; a second one has its usual effect."""
+        handled: list[signal.Signals] = []
+
+        def stop() -> None:
+            note("stopping: waiting for the requests in flight (interrupt again to stop at once)")
+            self._end(KeyboardInterrupt())
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # not in a thread, not on Windows
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, stop)
+                handled.append(number)
+        return handled
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _work(self, client: AsyncOpenAI, flying: DurableQueue) -> None:
         while self._stop is None and (request := await flying.next()) is not None:
             try:
                 outcome = await self._one(client, request)
             except (ParabenchError, StructuredOutputRefusedError) as error:
-                self._stop = self._stop or error  # others finish what is in flight: it is paid
+                self._end(error)
                 return
             if outcome is None:
                 return
@@ -129,9 +167,11 @@ class OpenAIAsker:
             if outcome.status == "failed":
                 self._failures_in_a_row += 1
                 if self._failures_in_a_row >= _HOPELESS:
-                    self._stop = self._stop or ModelError(
-                        f"{_HOPELESS} requests in a row failed at {address(client.base_url)}: {outcome.error}",
-                        "look at the server, then run the same command with --retry-failed: answers so far are kept",
+                    self._end(
+                        ModelError(
+                            f"{_HOPELESS} requests in a row failed at {address(client.base_url)}: {outcome.error}",
+                            "look at the server, then run the same command with --retry-failed: answers so far are kept",
+                        )
                     )
             else:
                 self._successes += 1
@@ -145,7 +185,9 @@ class OpenAIAsker:
         limited_since: float | None = None
         while sent < self._options.attempts:
             while (wait := self._resume_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait * random.uniform(1.0, 1.2))  # not all at the same moment
+                await self._pause(wait * random.uniform(1.0, 1.2))  # not all at the same moment
+                if self._stop is not None:
+                    return None
             if self._stop is not None:
                 return None
             sent += 1
@@ -161,8 +203,8 @@ class OpenAIAsker:
             except openai.APIConnectionError as error:
                 problem = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"
                 if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):
-                    refused += 1
-                    if refused >= (_REFUSED_CONNECTIONS if not self._successes else self._options.attempts):
+                    refused += 1  # nothing was sent: the request stays pending, whatever becomes of the server
+                    if sent == self._options.attempts or (not self._successes and refused == _REFUSED_CONNECTIONS):
                         raise ModelError(
                             f"no server answers at {server}: {error.__cause__}",
                             "check --base-url and that the server runs, then run the same command: answers so far are kept",
@@ -182,7 +224,7 @@ class OpenAIAsker:
                     self._resume_at = max(self._resume_at, time.monotonic() + hold)
                     continue
             if sent < self._options.attempts:
-                await asyncio.sleep(pause)
+                await self._pause(pause)
         return Outcome(request.key, "failed", error=f"{problem} (after {sent} attempts)", attempts=sent, server=server)
 
     async def _send(self, client: AsyncOpenAI, request: Request) -> bytes:

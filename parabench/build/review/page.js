@@ -227,6 +227,7 @@ $("accept").addEventListener("click", KEYS.a);
 $("start-fix").addEventListener("click", KEYS.f);
 $("start-reject").addEventListener("click", KEYS.r);
 $("undo").addEventListener("click", undo);
+$("undo-last").addEventListener("click", undo);
 $("previous").addEventListener("click", KEYS.ArrowLeft);
 $("next").addEventListener("click", KEYS.ArrowRight);
 $("help").addEventListener("click", () => $("keys").showModal());

@@ -8,6 +8,7 @@ the page itself only with a random token that the page holds and that other site
 from __future__ import annotations
 
 import secrets
+import socket
 import threading
 from http import HTTPStatus
 from importlib import resources
@@ -165,20 +166,26 @@ def make_app(
 
 
 def make_server(app: Flask, port: int) -> BaseWSGIServer:
-    """A threaded server on this machine alone; ``port=0`` takes a free one (see ``server_port``).
+    """A threaded server on this machine alone; ``port=0`` takes a free one (see ``port``).
 
     Raises:
-        DataError: the port is in use.
+        DataError: the port is in use or not allowed.
     """
     import logging
 
     from werkzeug.serving import make_server as make
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return make(HOST, port, app, threaded=True)
-    except (OSError, SystemExit) as error:  # werkzeug turns "address in use" into an exit
-        raise DataError(f"can't listen on {HOST}:{port}: the port is in use", "choose another --port") from error
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise DataError(f"can't listen on {HOST}:{port}: {error.strerror}", "choose another --port") from None
+    listening.listen()
+    with listening:  # the server takes its own copy of the socket
+        return make(HOST, listening.getsockname()[1], app, threaded=True, fd=listening.fileno())
 
 
 def _asset(name: str) -> str:

@@ -65,6 +65,7 @@ class Figure:
         """The SVG for a page: its colours are the page's, it has a name and a description, and its ids are its own."""
         body = self.svg[self.svg.index("<svg") :]
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+        body = body.replace("xlink:href=", "href=")  # inside a page the namespaces are known
         body = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{self.name}-", body)
         for colour, variable in _VARIABLES.items():
             body = body.replace(colour, f"var({variable}, {colour})")
@@ -72,7 +73,7 @@ class Figure:
         box = re.search(r'viewBox="[^"]*"', opening)
         label = f'<title id="{self.name}-title">{escape(self.title)}</title><desc id="{self.name}-desc">{escape(self.description)}</desc>'
         return (
-            f'<svg {box[0] if box else ""} xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+            f'<svg {box[0] if box else ""} role="img" '
             f'aria-labelledby="{self.name}-title {self.name}-desc">{label}{rest}'
         )
 
@@ -102,6 +103,7 @@ def finish(drawing: Drawing, name: str, title: str, description: str, table: Tab
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a glyph that the PNG's font lacks; the page's text uses the reader's fonts
         drawing.savefig(png, format="png", dpi=200)
+        drawing.set_layout_engine("none")  # laid out once, for both
         drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return Figure(name, title, description, svg.getvalue(), png.getvalue(), table)
 

@@ -12,6 +12,9 @@ from parabench.report.table import Table
 MOST = 24
 """Parts that a figure shows; its table has all of them."""
 
+_FEW = 20
+"""Parts of fewer pictures are drawn and not spoken of: their means are mostly noise."""
+
 Parts = dict[str, dict[str, dict[int, Measure]]]
 """What the pairs are parted by → part → number of the run → measure, in the order in which they are to be shown."""
 
@@ -42,7 +45,7 @@ def _figure(by: str, levels: dict[str, dict[int, Measure]], names: Sequence[str]
     if len(shown) > MOST:
         largest = set(sorted(shown, key=lambda level: -next(iter(levels[level].values())).n)[:MOST])
         shown = [level for level in shown if level in largest]
-    with canvas(height=max(2.1, 0.95 + (0.17 * len(names) + 0.17) * len(shown))) as (drawing, axes):
+    with canvas(height=max(2.1, 0.95 + (0.105 * len(names) + 0.17) * len(shown))) as (drawing, axes):
         for place, name in enumerate(names):
             style = series(place)
             rows = [(at, levels[level][place]) for at, level in enumerate(shown) if place in levels[level]]
@@ -50,7 +53,7 @@ def _figure(by: str, levels: dict[str, dict[int, Measure]], names: Sequence[str]
                 [m.value for _, m in rows], [at + 0.62 * ((place + 0.5) / len(names) - 0.5) for at, _ in rows],
                 xerr=[[m.value - (m.value if m.ci_low is None else m.ci_low) for _, m in rows],
                       [(m.value if m.ci_high is None else m.ci_high) - m.value for _, m in rows]],
-                linestyle="none", color=style["color"], marker=style["marker"], markersize=6, capsize=2.5, label=name,
+                linestyle="none", color=style["color"], marker=style["marker"], markersize=6 if len(names) == 1 else 4.5, capsize=2, label=name,
             )  # fmt: skip
         if len(names) == 1:
             axes.axvline(overall[0], color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label=f"all pairs {number(overall[0])}")
@@ -69,8 +72,10 @@ def _figure(by: str, levels: dict[str, dict[int, Measure]], names: Sequence[str]
 def _description(levels: dict[str, dict[int, Measure]], names: Sequence[str], metric: str, by: str, shown: int) -> str:
     sentences = []
     for place, name in enumerate(names):
-        values = {level: runs[place].value for level, runs in levels.items() if place in runs}
-        if values:
+        told = {level: runs[place] for level, runs in levels.items() if place in runs}
+        large = {level: measure for level, measure in told.items() if measure.clusters >= _FEW}
+        values = {level: measure.value for level, measure in (large or told).items()}
+        if len(values) > 1:
             low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
             sentences.append(f"{name}: lowest for {low} ({number(values[low])}), highest for {high} ({number(values[high])}).")
     if shown < len(levels):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HOSTILE
+from hostile_texts import HOSTILE
 from PIL import Image
 
 PAGES = ("run", "several", "comparison")
@@ -35,6 +35,7 @@ def test_nothing_is_loaded_and_nothing_runs(browser, hostile, name):
         "return [...document.querySelectorAll('[src],[href]')].map(e => e.getAttribute('src') ?? e.getAttribute('href'))"
     )
     assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "http" not in hostile.pages[name].read_text(encoding="utf-8").replace("http-equiv", "").replace("http://evil.example", "")
     policy = driver.execute_script("return document.querySelector('meta[http-equiv=Content-Security-Policy]').content")
     assert "default-src 'none'" in policy
 
@@ -152,6 +153,7 @@ def test_prints(browser, hostile):
 def test_accessibility_rules(browser, hostile, name, dark):
     package = pytest.importorskip("axe_selenium_python")
     driver = opened(browser, hostile.pages[name], dark=dark)
+    driver.set_script_timeout(240)  # the machine may be busy
     driver.execute_script((Path(package.__file__).parent / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
     found = driver.execute_async_script("axe.run().then(r => arguments[0](r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(' | '))))")
     assert found == []
