@@ -56,6 +56,12 @@ SEEDS = [
     ),
     Seed("scenes", "cca:scenes", "cca", "Apache-2.0", ("scenes, train split",),
          notes="Linear CCA of word counts and simple picture features, trained on the training split; no network."),
+    Seed("scenes", "demo:align", "scenes-align", "Apache-2.0", ("scenes, train split",),
+         notes="The recipe scenes-align: all-MiniLM-L6-v2, frozen, under trained alignment layers. The package holds its vectors for "
+         "this set; parabench train scenes-align makes the weights."),
+    Seed("scenes", "demo:scratch", "scenes-scratch", "Apache-2.0", ("scenes, train split",),
+         notes="The recipe scenes-scratch: a text tower that is trained on the captions alone. The package holds its vectors for this "
+         "set; parabench train scenes-scratch makes the weights."),
 ]  # fmt: skip
 
 

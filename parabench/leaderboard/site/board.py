@@ -22,7 +22,7 @@ RANKED = ("both@10", "AO@10", "R@10", "R@10 paraphrase")
 REFERENCE_SPECS = ("random:512", "constant:512", "tfidf:")
 
 _TYPES = {
-    "openclip": "dual encoder", "hf": "dual encoder", "parabench": "parabench recipe", "embeddings": "precomputed", "cca": "baseline",
+    "openclip": "dual encoder", "hf": "dual encoder", "parabench": "parabench recipe", "demo": "parabench recipe", "embeddings": "precomputed", "cca": "baseline",
     "random": "baseline", "constant": "baseline", "tfidf": "baseline",
 }  # fmt: skip
 SIZES = ((0, 1, "no network"), (1, 50e6, "under 50 M"), (50e6, 200e6, "50–200 M"), (200e6, 500e6, "200–500 M"), (500e6, 1e18, "over 500 M"))
