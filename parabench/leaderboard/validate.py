@@ -21,7 +21,7 @@ from parabench.leaderboard.reference import Reference, References
 from parabench.leaderboard.sandbox import Sandbox
 from parabench.leaderboard.schema import RANKINGS, SCHEMA_VERSION, SUBMISSION, Submission
 from parabench.leaderboard.scoring import Scored, cache_key, recall, remember, score_rankings
-from parabench.storage import sha256_file
+from parabench.storage import sha256_file, sha256_json
 
 MOST_JSON = 65_536
 VALUE_TOLERANCE, INTERVAL_TOLERANCE = 1e-9, 1e-5
@@ -67,10 +67,12 @@ class Validator:
         self.references = references
         self._sandbox = Sandbox()
         self._known: dict[str, Submission] = {}
+        self._models: dict[str, set[str]] = {}
+        self._names: dict[str, set[str]] = {}
         self._pairs: dict[str, str] = {}
         for folder in known:
             try:
-                self._known[folder.name] = _read_submission(folder)
+                self._know(folder.name, _read_submission(folder))
             except DataError:
                 continue  # what stands there and is broken is refused when it is validated itself
 
@@ -100,7 +102,7 @@ class Validator:
         flags = oddities(submission, scored)
         if (twin := self._twin(folder, submission, scored)) is not None:
             flags.append(f"every pair has the ranks and the similarity of '{twin}': the rankings are identical")
-        self._known[folder.name] = submission
+        self._know(folder.name, submission)
         numbers = {
             task: {metric: measure.value for metric, measure in own.metrics.items()} for task, own in scored.tasks.items()
         }
@@ -146,16 +148,27 @@ class Validator:
         faults = []
         if folder.name != submission.folder_name:
             faults.append(f"the folder must be called '{submission.folder_name}', after the model and the dataset")
-        for other, own in self._known.items():
-            if other == folder.name:
-                continue
+        model = submission.model
+        for other in self._models.get(_model_key(submission), ()):
+            if other != folder.name:
+                faults.append(f"this very model (fingerprint {shown(model.fingerprint, 12)}) stands there already as '{other}'")
+        for other in self._names.get(skeleton(model.name), ()):
+            own = self._known[other]
             same_set = (own.dataset.name, own.dataset.split) == (submission.dataset.name, submission.dataset.split)
-            alike = skeleton(own.model.name) == skeleton(submission.model.name)
-            if same_set and own.model.fingerprint == submission.model.fingerprint and own.settings.get("precision") == submission.settings.get("precision"):
-                faults.append(f"this very model (fingerprint {own.model.fingerprint[:12]}…) stands there already as '{other}'")
-            elif alike and (same_set or own.model.name != submission.model.name):
-                faults.append(f"'{submission.model.name}' reads like '{own.model.name}' of '{other}' → choose a name that can't be mistaken")
+            if other != folder.name and (same_set or own.model.name != model.name):
+                faults.append(f"'{model.name}' reads like '{own.model.name}' of '{other}' → choose a name that can't be mistaken")
         return faults
+
+    def _know(self, name: str, submission: Submission) -> None:
+        self._known[name] = submission
+        for index, key in ((self._models, _model_key(submission)), (self._names, skeleton(submission.model.name))):
+            index.setdefault(key, set()).add(name)
+
+
+def _model_key(submission: Submission) -> str:
+    """Equal for the same model on the same dataset."""
+    dataset, precision = submission.dataset, submission.settings.get("precision")
+    return sha256_json([dataset.name, dataset.split, submission.model.fingerprint, precision])
 
 
 def find_submissions(paths: Sequence[Path]) -> list[Path]:

@@ -94,7 +94,7 @@
     const bins = new Array(21).fill(0);
     for (const x of differences) bins[Math.min(20, Math.floor((x + 1) * 10.5))] += 1;
     const most = Math.max(...bins), svg = chart(460, 220, "Histogram of A minus B over the items"), height = (n) => (170 * Math.log1p(n)) / Math.log1p(most);
-    bins.forEach((n, i) => { if (n) { const bar = drawn("rect", { class: i > 10 ? "a" : i < 10 ? "b" : "none", x: 14 + i * 20.6, y: 184 - height(n), width: 18.6, height: height(n) }), title = drawn("title", {}); title.textContent = `${n} items around ${number((i - 10) / 10.5)}`; bar.append(title); svg.append(bar); } });
+    bins.forEach((n, i) => { if (n) { const bar = drawn("rect", { class: i > 10 ? "plus" : i < 10 ? "minus" : "zero", x: 14 + i * 20.6, y: 184 - height(n), width: 18.6, height: height(n) }), title = drawn("title", {}); title.textContent = `${n} items around ${number((i - 10) / 10.5)}`; bar.append(title); svg.append(bar); } });
     svg.append(drawn("path", { class: "overall", d: "M229.6 6V184" }));
     for (const x of [-1, -0.5, 0, 0.5, 1]) text(svg, 229.6 + x * 206, 202, `${x}`);
     return svg;
