@@ -172,7 +172,7 @@ def _model_key(submission: Submission) -> str:
 
 
 def find_submissions(paths: Sequence[Path]) -> list[Path]:
-    """The submission folders that paths name: folders themselves, or the folders in them.
+    """The submission folders that paths name: folders themselves, or everything in them that is not hidden.
 
     Raises:
         DataError: a path is not there, or holds far too much.
@@ -190,7 +190,7 @@ def _submissions_in(path: Path) -> Iterator[Path]:
         for number, entry in enumerate(entries):
             if number > _MOST_ENTRIES:
                 raise DataError(f"{path} holds more than {_MOST_ENTRIES:,} things")
-            if not entry.name.startswith(".") and (entry.is_dir() or entry.is_symlink()):
+            if not entry.name.startswith("."):
                 yield path / entry.name
 
 

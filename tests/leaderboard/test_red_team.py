@@ -484,7 +484,8 @@ def test_what_is_refused_is_left_out_of_the_site(tiny, standing, tmp_path):
     (submissions / "good-model--tiny" / "submission.json").write_text(json.dumps(bad))
     (submissions / "broken--tiny").mkdir()
     (submissions / "evil--tiny").symlink_to("/etc")
+    (submissions / "stray.html").write_text(SCRIPT)
     built = build_site(submissions, tmp_path / "site", References(tiny.references))
-    assert {verdict.entry for verdict in built.refused} == {"good-model--tiny", "broken--tiny", "evil--tiny"}
+    assert {verdict.entry for verdict in built.refused} == {"good-model--tiny", "broken--tiny", "evil--tiny", "stray.html"}
     assert built.n_entries == 6
     assert not any("window.pwned" in path.read_text(errors="replace") for path in (tmp_path / "site").rglob("*.html"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -19,11 +20,14 @@ import pytest
 import yaml
 from hub import Hub, Repository
 
+import parabench
 from parabench.errors import DataError
 from parabench.leaderboard.hub import open_pull_request, write_eval_results
-from parabench.leaderboard.reference import References
+from parabench.leaderboard.reference import Reference, References
 from parabench.leaderboard.serve import make_server
 from parabench.leaderboard.site import build_site
+from parabench.leaderboard.site.board import boards_of
+from parabench.leaderboard.site.build import validated
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,23 @@ def test_references_are_shown_and_not_ranked_and_the_constant_encoder_does_not_w
     assert rows["Fair Model A"]["rank"] == rows["Fair Model B"]["rank"] == "2–3"
     assert rows["Text Only"]["rank"] == "1"  # alone in its track
     assert rows["Text Only"]["track"] == "caption-gallery"
+
+
+def test_people_are_a_reference_where_they_were_asked(tiny, standing):
+    entries, _ = validated(standing, References(tiny.references))
+    assert boards_of(entries)[0].people is None
+    ratings = np.random.default_rng(0).integers(0, 6, entries[0].reference.n_pairs) / 5
+    for entry in entries:
+        entry.reference = dataclasses.replace(entry.reference, ratings=ratings)
+    people = boards_of(entries)[0].people
+    assert people.value == pytest.approx(ratings.mean())
+    assert people.ci_low < people.value < people.ci_high
+
+
+def test_ratings_of_people_come_from_the_set(shared_data):
+    reference = Reference.of(parabench.load("coco-cxc"))
+    assert len(reference.ratings) == reference.n_pairs > 3000
+    assert 0.8 <= reference.ratings.min() <= reference.ratings.max() <= 1
 
 
 def test_published_pairs_give_the_numbers_of_the_table(site):

@@ -85,12 +85,12 @@ class Board:
 
 
 def boards_of(entries: Sequence[Entry]) -> list[Board]:
-    """One board a dataset, the one with most entries first."""
+    """One board a dataset, the one with the largest gallery first."""
     by_set: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         by_set.setdefault((entry.reference.name, entry.reference.split or ""), []).append(entry)
     boards = [_board(own) for own in by_set.values()]
-    return sorted(boards, key=lambda board: (-len(board.rows), board.key))
+    return sorted(boards, key=lambda board: (-len(board.reference.image_ids), board.key))
 
 
 def _board(entries: Sequence[Entry]) -> Board:

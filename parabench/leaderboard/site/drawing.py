@@ -17,6 +17,7 @@ from parabench.report.numbers import number
 _WIDTH, _HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 44
 _CHAR = 6.4
+_Box = tuple[float, float, float, float]
 _MOST_LABELS, _MOST_CROSSES = 40, 60
 
 
@@ -72,13 +73,14 @@ def pareto(points: Sequence[Point], x_name: str, y_name: str, title: str) -> str
             cross = ""
         said = f"{p.name}: {number(p.x.value)}, {number(p.y.value)}"
         parts.append(f'<a href="{escape(p.link)}" class={kind}><title>{escape(said)}</title>{cross}{shape}</a>')
-    parts += _labels(points, [(sx(p.x.value), sy(p.y.value)) for p in points], (left, top, width - right, height - bottom))
+    bars = [(sx(_low(p.x)) - 2, sy(p.y.value) - 4, sx(_high(p.x)) + 2, sy(p.y.value) + 4) for p in points]
+    parts += _labels(points, [(sx(p.x.value), sy(p.y.value)) for p in points], bars, (left, top, width - right, height - bottom))
     return f'<svg class="chart" viewBox="0 0 {width} {height}" role="group" aria-label="{escape(title)}">{"".join(parts)}</svg>'
 
 
-def _labels(points: Sequence[Point], at: Sequence[tuple[float, float]], frame: tuple[float, float, float, float]) -> list[str]:
+def _labels(points: Sequence[Point], at: Sequence[tuple[float, float]], bars: Sequence[_Box], frame: _Box) -> list[str]:
     """Names beside their dots, each at the free place closest to it; those without a free place are left to the tooltip."""
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in at]
+    taken = [*((x - 7, y - 7, x + 7, y + 7) for x, y in at), *bars]
     order = sorted(range(len(points)), key=lambda i: (not points[i].front, not points[i].reference, -points[i].x.value - points[i].y.value))
     parts = []
     for place in order[:_MOST_LABELS]:
