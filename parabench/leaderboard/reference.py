@@ -77,7 +77,7 @@ class Reference:
                 ),
             }
         )
-        ratings = [dict(scores or []).get("human") for scores in benchmark.pairs["scores"].to_pylist()]
+        ratings = [{s["name"]: s["value"] for s in scores or []}.get("human") for scores in benchmark.pairs["scores"].to_pylist()]
         rated = bool(ratings) and all(rating is not None for rating in ratings)
         return cls(
             benchmark.name, benchmark.split, benchmark.fingerprint, table,

@@ -18,6 +18,7 @@ from parabench.leaderboard.compact import STORED_DEPTH, believe, read_compact, w
 from parabench.leaderboard.reference import References
 from parabench.leaderboard.schema import RANKINGS, SUBMISSION, Submission
 from parabench.leaderboard.scoring import LEVEL, METRICS, RESAMPLES, SEED, Scored, score_rankings
+from parabench.leaderboard.validate import read_submission
 from parabench.storage import sha256_file, write_text
 
 QUESTIONS = {
@@ -50,7 +51,7 @@ def make_submission(
     Raises:
         UsageError: a declaration is missing (all that are, with how to give them) or malformed.
         DataError: the run's dataset is unknown or another version, the run did something that the leaderboard does not
-            compare, or its numbers do not follow from its rankings.
+            compare, another model's entry has that name, or its numbers do not follow from its rankings.
     """
     missing = [how for key, how in QUESTIONS.items() if not declared.get(key)]
     if missing:
@@ -78,6 +79,7 @@ def make_submission(
         "environment": _plain(result.environment, run, spec), "numbers": {}, "rankings": {"sha256": "0" * 64, "depth": depth},
     }  # fmt: skip
     folder = out / _checked(draft).folder_name
+    _claim(folder, result.model.fingerprint)
     write_compact(run.rankings, reference, folder / RANKINGS, depth)
     columns = read_compact(folder / RANKINGS, len(reference.targets), len(reference.image_ids))
     scored = score_rankings(believe(columns, reference))
@@ -86,6 +88,18 @@ def make_submission(
     draft["rankings"] = {"sha256": sha256_file(folder / RANKINGS), "depth": depth}
     write_text(folder / SUBMISSION, json.dumps(json.loads(_checked(draft).model_dump_json()), indent=1, ensure_ascii=False) + "\n")
     return folder
+
+
+def _claim(folder: Path, fingerprint: str) -> None:
+    """Refuse to write over another model's entry."""
+    if not folder.exists():
+        return
+    held = read_submission(folder).model
+    if held.fingerprint != fingerprint:
+        raise DataError(
+            f"{folder} already holds '{held.name}' ({held.spec}), which is another model",
+            "choose another --name; to replace an entry of your own, remove its folder first",
+        )
 
 
 def read_declarations(path: Path) -> dict[str, Any]:

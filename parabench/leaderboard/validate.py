@@ -72,7 +72,7 @@ class Validator:
         self._pairs: dict[str, str] = {}
         for folder in known:
             try:
-                self._know(folder.name, _read_submission(folder))
+                self._know(folder.name, read_submission(folder))
             except DataError:
                 continue  # what stands there and is broken is refused when it is validated itself
 
@@ -86,7 +86,7 @@ class Validator:
         """The verdict on one folder, and the entry unless it is refused."""
         name = shown(folder.name)
         try:
-            submission = _read_submission(folder)
+            submission = read_submission(folder)
         except DataError as error:
             return Verdict(entry=name, status="refused", faults=[shown(str(error), 500)]), None
         said: dict[str, Any] = {"entry": name, "model": submission.model.name, "dataset": submission.dataset.name}
@@ -194,7 +194,8 @@ def _submissions_in(path: Path) -> Iterator[Path]:
                 yield path / entry.name
 
 
-def _read_submission(folder: Path) -> Submission:
+def read_submission(folder: Path) -> Submission:
+    """``submission.json`` of a folder; :class:`DataError` when the folder or the file is not what it has to be."""
     _check_folder(folder)
     data = (folder / SUBMISSION).read_bytes()
     version = _version(data)

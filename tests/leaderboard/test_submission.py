@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import parabench
 from parabench.errors import DataError, UsageError
@@ -19,6 +21,8 @@ from parabench.leaderboard.schema import Submission
 from parabench.leaderboard.scoring import AO_SCALE
 from parabench.leaderboard.submission import make_submission
 from parabench.leaderboard.validate import Validator, find_submissions
+
+SUBMISSIONS = Path(__file__).parents[2] / "leaderboard" / "submissions"
 
 
 def validated(folder, references, known=()):
@@ -62,7 +66,7 @@ def test_a_full_coco_sized_submission_stays_below_three_megabytes(tmp_path):
 
     reference = References().get("coco-paraphrase", None)
     n, n_images = len(reference.targets), len(reference.image_ids)
-    assert (n, n_images, reference.n_pairs) == (18_914, 5_000, 9_213)
+    assert n > 18_000 and n_images == 5_000
     rng = np.random.default_rng(0)
     top = np.stack([rng.choice(n_images, STORED_DEPTH, replace=False) for _ in range(n)]).astype(np.int32)
     target_rank = rng.integers(STORED_DEPTH + 1, n_images, n)
@@ -147,6 +151,15 @@ def test_runs_that_the_leaderboard_does_not_compare(tiny, tmp_path):
         make_submission(tiny.run("known"), {**tiny.declared, "name": "known"}, tmp_path, References())
 
 
+def test_another_models_entry_is_not_written_over(tiny, tmp_path):
+    folder = tiny.submit(tiny.run("first", 1.0, 21), "My Model", tmp_path)
+    before = (folder / "submission.json").read_bytes()
+    assert tiny.submit(tiny.run("first", 1.0, 21), "My Model", tmp_path) == folder
+    with pytest.raises(DataError, match="another model"):
+        tiny.submit(tiny.run("second", 1.4, 22), "my model", tmp_path)
+    assert json.loads((folder / "submission.json").read_bytes())["model"] == json.loads(before)["model"]
+
+
 def test_submit_and_validate_on_the_command_line(tiny, tmp_path):
     tiny.run("commandline", 0.8, 9)
     command = [sys.executable, "-m", "parabench", "submit", str(tiny.folder / "runs" / "commandline"), "--references", str(tiny.references),
@@ -179,3 +192,27 @@ def test_an_older_or_newer_schema_is_named_with_the_command_that_helps(tiny, ent
         assert verdict.status == "refused"
         assert f"schema version {version}" in verdict.faults[0]
         assert words in verdict.faults[0]
+
+
+def test_the_seed_entries_pass_and_none_was_invented():
+    """Baselines, a text-only encoder and trained towers; no row of a model whose weights were not at hand."""
+    folders = find_submissions([SUBMISSIONS])
+    with Validator(References()) as validator:
+        found = [validator.validate(folder) for folder in folders]
+    assert [verdict.entry for verdict, _ in found if verdict.status == "refused"] == []
+    specs = {(entry.submission.model.spec, entry.reference.name, entry.submission.model.track) for _, entry in found}
+    for dataset in ("coco-paraphrase", "scenes"):
+        assert {("random:512", dataset, "image"), ("constant:512", dataset, "image"), ("tfidf:", dataset, "caption-gallery")} <= specs
+    assert ("sbert:sentence-transformers/all-MiniLM-L6-v2", "coco-paraphrase", "caption-gallery") in specs
+    assert not {spec for spec, _, _ in specs if spec.startswith(("openclip:", "hf:"))}
+    minilm = next(entry for _, entry in found if "MiniLM" in entry.submission.model.spec)
+    # the official file's hash
+    assert "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db" in json.dumps(minilm.submission.model.resolved)
+    assert sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 3_000_000 * len(folders)
+
+
+def test_the_workflow_of_continuous_integration_runs_this_validation():
+    steps = yaml.safe_load((SUBMISSIONS.parent / "validate-submissions.yml").read_text(encoding="utf-8"))["jobs"]["validate"]["steps"]
+    commands = " ".join(step.get("run", "") for step in steps)
+    assert "parabench leaderboard validate" in commands
+    assert "pip install ./base" in commands, "the rules come from the base branch"
