@@ -49,7 +49,7 @@ SEEDS = [
     *(Seed(d, model, name, "Apache-2.0", NOTHING, notes=why) for d in ("coco-paraphrase", "scenes") for model, name, why in BASELINES),
     Seed(
         "coco-paraphrase", MINILM, "all-MiniLM-L6-v2", "Apache-2.0",
-        ("1.17 billion sentence pairs (Reddit, S2ORC, WikiAnswers, PAQ, COCO captions and others, see its model card)",),
+        ("1.17 billion sentence pairs of its model card", "COCO captions among them"),
         {"weights": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"},
         "A text-only encoder by the caption gallery: a picture is the mean of its other captions. Its training data "
         "hold pairs of COCO captions of one picture.",

@@ -64,6 +64,12 @@ class Row:
         return "|".join(f"{kind}={_short(m.value)},{_short(m.ci_low)},{_short(m.ci_high)}" for kind, m in kinds.items())
 
     @property
+    def training(self) -> list[str]:
+        """What it was trained on, each in at most 60 characters; the entry's page has the whole."""
+        told = self.entry.submission.declared.training_data
+        return [data if len(data) <= 60 else data[:59] + "…" for data in told]
+
+    @property
     def kinds(self) -> list[str]:
         """The kinds of pairs."""
         return list(self.numbers["AO@10"].by_kind or {})

@@ -116,7 +116,7 @@ def _filters(boards: Sequence[Board]) -> dict[str, list[str]]:
     kinds = sorted({kind for row in rows for kind in row.kinds})
     return {
         "track": sorted({row.track for row in rows}), "type": sorted({row.type for row in rows if not row.reference}),
-        "training": sorted({data for row in rows for data in row.entry.submission.declared.training_data})[:60], "kinds": kinds,
+        "training": sorted({data for row in rows for data in row.training})[:60], "kinds": kinds,
     }  # fmt: skip
 
 

@@ -80,13 +80,13 @@
   function text(svg, x, y, words, anchor = "middle", kind = "label") { const made = drawn("text", { x, y, class: kind, "text-anchor": anchor }); made.textContent = words; svg.append(made); }
 
   function drawDifference(test) {
-    const reach = Math.max(0.02, Math.abs(test.ci_low), Math.abs(test.ci_high)) * 1.15, at = (x) => 30 + (700 * (x + reach)) / (2 * reach);
-    const svg = chart(760, 78, `Difference ${signed(test.difference)}, from ${signed(test.ci_low)} to ${signed(test.ci_high)}`);
-    svg.append(drawn("path", { class: "grid", d: "M30 34H730" }), drawn("path", { class: "overall", d: `M${at(0)} 10V56` }));
+    const reach = Math.max(0.02, Math.abs(test.ci_low), Math.abs(test.ci_high)) * 1.15, at = (x) => 12 + (436 * (x + reach)) / (2 * reach);
+    const svg = chart(460, 78, `Difference ${signed(test.difference)}, from ${signed(test.ci_low)} to ${signed(test.ci_high)}`);
+    svg.append(drawn("path", { class: "grid", d: "M12 34H448" }), drawn("path", { class: "overall", d: `M${at(0)} 10V56` }));
     svg.append(drawn("path", { class: "ci wide", d: `M${at(test.ci_low)} 34H${at(test.ci_high)}` }), drawn("circle", { class: "dot", cx: at(test.difference), cy: 34, r: 7 }));
-    text(svg, 30, 72, "← B is better", "start");
+    text(svg, 12, 72, "← B is better", "start");
     text(svg, at(0), 72, "no difference");
-    text(svg, 730, 72, "A is better →", "end");
+    text(svg, 448, 72, "A is better →", "end");
     return svg;
   }
 
