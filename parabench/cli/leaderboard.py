@@ -27,6 +27,7 @@ def validate(paths: tuple[Path, ...], against: Path | None, references: Path | N
     """
     import json
 
+    from parabench.leaderboard.ahead import score_ahead
     from parabench.leaderboard.reference import References
     from parabench.leaderboard.validate import Validator, find_submissions
     from parabench.progress import bar
@@ -37,7 +38,9 @@ def validate(paths: tuple[Path, ...], against: Path | None, references: Path | N
     inside = {folder.resolve() for folder in folders}
     known = [other for other in standing if other.resolve() not in inside and (other / "submission.json").is_file()]
     verdicts = []
-    with Validator(References(references), known) as validator, bar("validate", len(folders), "entry") as shown:
+    datasets = References(references)
+    score_ahead(folders, datasets)
+    with Validator(datasets, known) as validator, bar("validate", len(folders), "entry") as shown:
         for folder in folders:
             verdicts.append(validator.validate(folder)[0])
             shown.update()

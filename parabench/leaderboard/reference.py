@@ -174,6 +174,7 @@ class References:
     """The datasets of a leaderboard by name and split: those that come with the package, and those of a folder."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
         self._paths: dict[tuple[str, str | None], Path] = {}
         shipped = resources.files("parabench.leaderboard").joinpath("references")
         found = [Path(str(entry)) for entry in shipped.iterdir() if entry.name.endswith(".parquet")] if shipped.is_dir() else []

@@ -149,5 +149,10 @@ def recall(key: str) -> Scored | None:
         return None
 
 
+def is_kept(key: str) -> bool:
+    """Whether numbers are kept under this key."""
+    return _place(key).exists()
+
+
 def _place(key: str) -> Path:
     return cache_home() / "leaderboard" / f"{key}.json"

@@ -22,12 +22,14 @@ from hub import Hub, Repository
 
 import parabench
 from parabench.errors import DataError
+from parabench.leaderboard.ahead import score_ahead
 from parabench.leaderboard.hub import open_pull_request, write_eval_results
 from parabench.leaderboard.reference import Reference, References
 from parabench.leaderboard.serve import make_server
 from parabench.leaderboard.site import build_site
 from parabench.leaderboard.site.board import boards_of
 from parabench.leaderboard.site.build import validated
+from parabench.leaderboard.validate import find_submissions
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,32 @@ def test_a_second_build_writes_nothing(tiny, standing, site):
     built = build_site(standing, site, References(tiny.references), url="https://board.example.org/x/")
     assert (built.written, built.removed) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_scores_of_many_new_entries_come_from_all_cores_and_are_the_same(tiny, standing, tmp_path, monkeypatch):
+    """Built from an empty cache by several processes, the site is the same to the byte."""
+    submissions = tmp_path / "submissions"
+    shutil.copytree(standing, submissions)
+    (submissions / "broken--tiny").mkdir()
+    for salt in range(5):
+        tiny.submit(tiny.run(f"extra{salt}", 2.5, 40 + salt), f"Extra number {'abcde'[salt]}", submissions)
+    build_site(submissions, tmp_path / "one", References(tiny.references))
+    monkeypatch.setenv("PARABENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    score_ahead(find_submissions([submissions]), References(tiny.references))
+    assert len(list((tmp_path / "cache" / "leaderboard").glob("*.json"))) == 12
+    build_site(submissions, tmp_path / "two", References(tiny.references))
+    one, two = ({path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()} for site in (tmp_path / "one", tmp_path / "two"))
+    assert one == two
+
+
+def test_damaged_scores_in_the_cache_are_computed_again(tiny, standing, tmp_path, monkeypatch):
+    monkeypatch.setenv("PARABENCH_CACHE", str(tmp_path / "cache"))
+    first = validated(standing, References(tiny.references))[0][0]
+    for path in (tmp_path / "cache" / "leaderboard").glob("*.json"):
+        path.write_text(path.read_text().replace('"value":', '"value": 0', 1))
+    again = validated(standing, References(tiny.references))[0][0]
+    assert again.scored.tasks == first.scored.tasks
 
 
 def test_only_what_a_build_made_is_removed(tiny, standing, tmp_path):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parabench.errors import DataError
+from parabench.leaderboard.ahead import score_ahead
 from parabench.leaderboard.reference import References
 from parabench.leaderboard.scoring import AO_SCALE
 from parabench.leaderboard.site.board import RANKED, SIZES, Board, boards_of, first_pairs, pair_pictures
@@ -99,6 +100,7 @@ def validated(submissions: Path, references: References) -> tuple[list[Entry], l
     """The entries that pass, and the verdicts on those that don't; the folder's order decides who was first."""
     entries, refused = [], []
     folders = find_submissions([submissions])
+    score_ahead(folders, references)
     with Validator(references) as validator, progress_bar("validate and score", len(folders), "entry") as shown:
         for path in folders:
             verdict, entry = validator.validate(path)
