@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -291,6 +293,36 @@ def test_strange_texts_are_texts(browser, served):
         assert words in text
     assert js(driver, "return [...document.querySelectorAll('[href]')].map(e => e.href).filter(h => !/^(https?|data):/.test(h))") == []
     assert js(driver, "return document.scripts.length + document.querySelectorAll('[style], style').length") == 0
+
+
+def test_from_a_run_to_a_page_by_commands_alone(browser, tiny, tmp_path):
+    tiny.run("by-commands", 1.3, 31)
+    run, submissions, site = tiny.folder / "runs" / "by-commands", tmp_path / "submissions", tmp_path / "site"
+    references = ["--references", str(tiny.references)]
+
+    def parabench(*arguments):
+        done = subprocess.run([sys.executable, "-m", "parabench", *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    parabench("submit", run, "--name", "By Commands", "--license", "MIT", "--training-data", "none", "--test-paraphrases", "no",
+              "--author", "Ada", "--contact", "@ada", "--out", submissions, *references)  # fmt: skip
+    assert "1 accepted" in parabench("leaderboard", "validate", submissions, *references)
+    assert "1 entries on 1 boards" in parabench("leaderboard", "build", "--submissions", submissions, "--out", site, *references)
+    told = parabench("leaderboard", "hub-results", submissions / "by-commands--tiny", "--dataset-id", "parabench/tiny", "--out", tmp_path / "model", *references)
+    assert Path(told.strip()).is_file()
+    server = subprocess.Popen([sys.executable, "-m", "parabench", "leaderboard", "serve", "--site", str(site), "--port", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        driver = browser()
+        driver.get(server.stdout.readline().split()[0])
+        assert js(driver, NAMES) == ["By Commands"]
+        driver.find_element("link text", "By Commands").click()
+        assert driver.find_element("tag name", "h1").text == "By Commands"
+        value = Run.load(run).value("AO@10")
+        assert f"AO@10 = {value:.3f}".replace("0.", ".", 1) in driver.find_element("class name", "reading").text
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def test_two_hundred_entries_load_light_and_stay_quick(browser, tiny, standing, tmp_path):
