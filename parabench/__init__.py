@@ -10,16 +10,16 @@ Names are imported on first use, so ``import parabench`` is instant.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from parabench.lazy import lazy
 from parabench.version import __version__
 
 if TYPE_CHECKING:
     from parabench.data import Benchmark, load
     from parabench.encoders import load_encoder
     from parabench.errors import ParabenchError
-    from parabench.evaluate import Run, compare, evaluate
+    from parabench.evaluate import Run, compare, evaluate  # type: ignore[no-redef, unused-ignore]  # also a package
     from parabench.metrics import RankSimilarity
 
 _PUBLIC = {
@@ -36,7 +36,4 @@ _PUBLIC = {
 __all__ = ["Benchmark", "ParabenchError", "RankSimilarity", "Run", "__version__", "compare", "evaluate", "load", "load_encoder"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'parabench' has no attribute '{name}'")
+__getattr__ = lazy(__name__, _PUBLIC)

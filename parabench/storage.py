@@ -37,12 +37,20 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"no space left on the disk that holds {path}; nothing already written was changed",
                 "free some space or choose another place with --out or $PARABENCH_CACHE, then run the same command",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) or _no_place(error, path):
             raise ParabenchError(
                 f"can't write {path}: {error.strerror}",
                 "choose a writable place with --out or $PARABENCH_CACHE",
             ) from error
         raise
+
+
+def _no_place(error: OSError, path: Path) -> bool:
+    """Whether ``path`` can't be made where it is to be: below a file, too long, in a folder that takes none."""
+    if error.errno not in (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR, errno.ENAMETOOLONG):
+        return False
+    named = None if error.filename is None else Path(os.fsdecode(error.filename))
+    return named is not None and (named in (path, *path.parents) or named.parent == path.parent)
 
 
 @contextlib.contextmanager

@@ -30,12 +30,12 @@ def browser() -> Iterator[Callable[..., Any]]:
         options.binary_location = binary
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(argument)
-        # Chromium's window has a smallest width of 500 px: a narrow page is emulated as a phone is.
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(executable_path=chromedriver)
         driver = webdriver.Chrome(options=options, service=service)
         opened.append(driver)
         driver.set_page_load_timeout(60)
+        # Chromium's window has a smallest width of 500 px: narrower pages are emulated.
         driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import islice
+from typing import Literal, cast
 
 from parabench.build.caption import Caption
 from parabench.build.ledger import Ledger
@@ -59,6 +60,9 @@ class Candidate:
         return replace(self, reason=self.reason or reason, scores={**self.scores, **scores})
 
 
+_BATCH = 1000
+
+
 class CandidateTable:
     """The candidates of a build, in a fixed order that does not depend on when answers came."""
 
@@ -68,20 +72,31 @@ class CandidateTable:
             ledger.connection.execute(_TABLE)
 
     def replace(self, candidates: Iterable[Candidate]) -> None:
-        """Write the whole table anew in one transaction; the position follows from the order given."""
-        with self._ledger.transaction() as connection:
-            connection.execute("DELETE FROM candidates")
-            connection.executemany(
-                f"INSERT INTO candidates ({_COLUMNS}) VALUES ({', '.join('?' * 15)})",
-                (
-                    (
-                        c.pair_id, c.caption.caption_id, c.caption.image_id, c.caption.text, c.caption.split,
-                        canonical_json(list(c.caption.labels)), c.text, c.role, c.kind, c.source, c.generator,
-                        c.prompt_sha256, c.created, canonical_json(dict(c.scores)), c.reason,
-                    )
-                    for c in candidates
-                ),
-            )  # fmt: skip
+        """Write the whole table anew, whole or not at all; the position follows from the order given.
+
+        Candidates are collected beside the ledger first, so that a slow stream (checks, a generator that asks) holds
+        no lock on it; the exchange itself is one short transaction.
+        """
+        connection = self._ledger.connection
+        stream = iter(candidates)
+        with self._ledger.errors():
+            connection.execute("DROP TABLE IF EXISTS temp.staged")
+            connection.execute("CREATE TEMP TABLE staged AS SELECT * FROM main.candidates WHERE 0")
+        position = 0
+        while batch := list(islice(stream, _BATCH)):
+            with self._ledger.errors():
+                connection.execute("BEGIN")
+                connection.executemany(
+                    f"INSERT INTO temp.staged (position, {_COLUMNS}) VALUES ({', '.join('?' * 16)})",
+                    ((at, *_values(candidate)) for at, candidate in enumerate(batch, position + 1)),
+                )
+                connection.execute("COMMIT")
+            position += len(batch)
+        with self._ledger.transaction():
+            connection.execute("DELETE FROM main.candidates")
+            connection.execute("INSERT INTO main.candidates SELECT * FROM temp.staged ORDER BY position")
+        with self._ledger.errors():
+            connection.execute("DROP TABLE temp.staged")
 
     def __len__(self) -> int:
         with self._ledger.errors():
@@ -102,11 +117,19 @@ class CandidateTable:
         return None if row is None else _candidate(row)
 
 
+def _values(c: Candidate) -> tuple[str | None, ...]:
+    return (
+        c.pair_id, c.caption.caption_id, c.caption.image_id, c.caption.text, c.caption.split,
+        canonical_json(list(c.caption.labels)), c.text, c.role, c.kind, c.source, c.generator, c.prompt_sha256,
+        c.created, canonical_json(dict(c.scores)), c.reason,
+    )  # fmt: skip
+
+
 def _candidate(row: tuple[str, ...]) -> Candidate:
     (pair_id, caption_id, image_id, caption, split, labels, text, role, kind, source, generator, prompt, created,
      scores, reason) = row  # fmt: skip
     return Candidate(
         pair_id=pair_id, caption=Caption(caption_id, image_id, caption, split, tuple(json.loads(labels))), text=text,
-        role=role, kind=kind, source=source, generator=generator, created=created, prompt_sha256=prompt,
+        role=cast(Role, role), kind=kind, source=source, generator=generator, created=created, prompt_sha256=prompt,
         scores=json.loads(scores), reason=reason,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip

@@ -107,3 +107,14 @@ class Ledger:
         return DataError(
             f"{self.path} is not a ledger, or a damaged one: {text}", "choose another --ledger, or restore it from a copy"
         )
+
+
+def existing_ledger(path: Path) -> Ledger:
+    """Open a ledger that has to be there.
+
+    Raises:
+        DataError: there is no such file, or it is no ledger of this version.
+    """
+    if not path.is_file():
+        raise DataError(f"no such ledger: {path}", "build one first: parabench build-dataset … --ledger FILE")
+    return Ledger(path)

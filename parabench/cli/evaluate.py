@@ -21,6 +21,12 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
               help="Run folder [default: runs/<dataset>/<model>]; with several models, the folder that holds their runs.")
 @click.option("--metrics", default=None, metavar="LIST", help="Comma-separated, e.g. 'AO@10,JS@10,RBO(p=0.9)@100'.")
+@click.option("--tasks", default=None, metavar="LIST",
+              help="Comma-separated: paraphrase,retrieval (of --dataset; the default), sts, zeroshot, compositional, human. "
+                   "Without the first two no dataset is loaded.")
+@click.option("--task-data", "task_data", multiple=True, metavar="TASK=PATH",
+              help="Where the files of a task are, e.g. sts=STS/, zeroshot=imagenet/val, compositional=sugarcrepe_pp/, human=cxc/, "
+                   "retrieval=eccv/ (more right answers for coco-karpathy); else sts, compositional and human look in $PARABENCH_DATA.")
 @click.option("--depth", type=int, default=100, show_default=True, help="How deep rankings are stored.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap and the floor.")
@@ -40,8 +46,9 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout and nothing else.")
 def command(
     models: tuple[str, ...], dataset: str, gallery: Path | None, images: tuple[Path, ...], split: str | None,
-    out: Path | None, metrics: str | None, depth: int, resamples: int, seed: int, ceiling: str,
-    gallery_sizes: str | None, distractors: str | None, collapse_duplicates: bool, batch_size: int | None, device: str,
+    out: Path | None, metrics: str | None, tasks: str | None, task_data: tuple[str, ...], depth: int, resamples: int,
+    seed: int, ceiling: str, gallery_sizes: str | None, distractors: str | None, collapse_duplicates: bool,
+    batch_size: int | None, device: str,
     precision: str, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -51,16 +58,20 @@ def command(
     parabench evaluate --model openclip:ViT-B-32 --dataset coco-paraphrase --images val2017/
     parabench evaluate --model tfidf: --model random:512 --dataset scenes
     parabench evaluate --model embeddings:my_vectors/ --dataset pairs.csv --gallery gallery.csv
+    parabench evaluate --model openclip:ViT-B-32 --tasks sts,zeroshot --task-data sts=STS/ --task-data zeroshot=imagenet/val
     """
     from parabench.data import load
     from parabench.evaluate import DEFAULT_METRICS, Run, evaluate, slug
+    from parabench.evaluate.tasks.plan import needs_dataset, task_names
     from parabench.metrics import split_names
     from parabench.progress import note, quiet
 
     if len(set(models)) != len(models):
         raise UsageError("the same --model is given twice", "give each model once")
+    chosen = None if tasks is None else split_names(tasks)
+    places = _places(task_data)
     with quiet(as_json):
-        benchmark = load(dataset, gallery=gallery, images=images)
+        benchmark = load(dataset, gallery=gallery, images=images) if needs_dataset(task_names(chosen)) else None
         runs: list[Run] = []
         failures: list[ParabenchError] = []
         for model in models:
@@ -69,10 +80,11 @@ def command(
             target = out / slug(model) if out is not None and len(models) > 1 else out
             try:
                 run = evaluate(
-                    model, benchmark, out=target, split=split, images=images,
-                    metrics=split_names(metrics) if metrics else DEFAULT_METRICS, depth=depth, n_resamples=resamples,
-                    seed=seed, ceiling=ceiling, gallery_sizes=_sizes(gallery_sizes), distractors=distractors,
-                    collapse_duplicates=collapse_duplicates, batch_size=batch_size, device=device, precision=precision,
+                    model, benchmark or dataset, out=target, split=split, images=images,
+                    metrics=split_names(metrics) if metrics else DEFAULT_METRICS, tasks=chosen, task_data=places,
+                    depth=depth, n_resamples=resamples, seed=seed, ceiling=ceiling, gallery_sizes=_sizes(gallery_sizes),
+                    distractors=distractors, collapse_duplicates=collapse_duplicates, batch_size=batch_size, device=device,
+                    precision=precision,
                     trust_remote_code=trust_remote_code, cache=not no_cache, rebuild_cache=rebuild_cache,
                     overwrite=overwrite,
                 )  # fmt: skip
@@ -83,18 +95,21 @@ def command(
                 click.echo(f"parabench: {model}: {error}", err=True)
             else:
                 runs.append(run)
+        ranked = [run for run in runs if "paraphrase" in run.result.tasks]
         if not no_report:
             from parabench.report import write_report
 
             for run in runs:
-                write_report([run], benchmark, images, run.folder / "report.html")
+                write_report([run], benchmark if run in ranked else None, images, run.folder / "report.html")
     if as_json:
         records = [{"run": str(run.folder), **run.result.model_dump()} for run in runs]
         click.echo(json.dumps(records[0] if len(models) == 1 else records, ensure_ascii=False))
     elif runs:
-        from parabench.report import print_runs
+        from parabench.report import print_runs, print_tasks
 
-        print_runs(runs)
+        if ranked:
+            print_runs(ranked)
+        print_tasks(runs)
     if failures:  # the other models have run; the exit status still says that not all is well
         click.get_current_context().exit(failures[0].exit_code)
 
@@ -106,3 +121,16 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise UsageError(f"--gallery-sizes '{text}' is not a list of numbers", "e.g. --gallery-sizes 1000,5000, or off") from None
+
+
+def _places(task_data: tuple[str, ...]) -> dict[str, str]:
+    """``TASK=PATH`` → task → path."""
+    places: dict[str, str] = {}
+    for text in task_data:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise UsageError(f"--task-data '{text}' is not TASK=PATH", "e.g. --task-data sts=STS/")
+        if name in places:
+            raise UsageError(f"--task-data names {name} twice", "give each task one file or folder")
+        places[name] = path
+    return places

@@ -14,8 +14,11 @@ COMMANDS = {
     "evaluate": ("parabench.cli.evaluate", "Evaluate encoders: same pictures for other words?"),
     "compare": ("parabench.cli.compare", "Compare finished runs pair by pair: differences, intervals, p-values."),
     "report": ("parabench.cli.report", "Write the HTML page of one or more finished runs."),
+    "build-dataset": ("parabench.cli.build_dataset", "Build a paraphrase benchmark from captions: by LLM, people, rules, or import."),
     "models": ("parabench.cli.models", "List the kinds of encoders and how to name them."),
     "datasets": ("parabench.cli.datasets", "List the built-in benchmarks."),
+    "review": ("parabench.cli.review", "Let people judge the sentences of a build: page, export, import."),
+    "publish": ("parabench.cli.publish", "Put a finished dataset or model on the Hugging Face Hub or in a folder."),
     "doctor": ("parabench.cli.doctor", "Say what is installed, what is missing and how to get it."),
 }
 """Command name → (module, one-line help)."""

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from parabench import columns
 from parabench.data.schema import FOILS, GALLERY, PAIRS, REJECTED
 from parabench.errors import DataError
 from parabench.storage import canonical_json
@@ -32,8 +32,8 @@ class Benchmark:
     name: str
     pairs: pa.Table
     gallery: pa.Table
-    foils: pa.Table = field(default_factory=lambda: FOILS.empty_table())
-    rejected: pa.Table = field(default_factory=lambda: REJECTED.empty_table())
+    foils: pa.Table = field(default_factory=lambda: columns.table([], FOILS))
+    rejected: pa.Table = field(default_factory=lambda: columns.table([], REJECTED))
     image_roots: tuple[Path, ...] = ()
     provenance: str = ""
     split: str | None = None
@@ -64,13 +64,13 @@ class Benchmark:
         content where they are read).
         """
         digest = hashlib.sha256()
-        for table, columns in (
+        for table, names in (
             (self.pairs, ["pair_id", "image_id", "caption_id", "caption", "paraphrase", "kind"]),
             (self.foils, ["image_id", "caption_id", "caption", "foil"]),
             (self.gallery, ["image_id", "captions"]),
         ):
-            for column in columns:
-                digest.update(canonical_json([column, table[column].to_pylist()]).encode("utf-8", "surrogatepass"))
+            for name in names:
+                digest.update(canonical_json([name, table[name].to_pylist()]).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def select(self, split: str | None) -> Benchmark:
@@ -89,13 +89,10 @@ class Benchmark:
                 f"its splits are {', '.join(known)}" if known else "it has no splits: leave --split out",
             )
 
-        def of_split(table: pa.Table) -> pa.Table:
-            return table.filter(pc.equal(table["split"], split))
+        def of_split(table: pa.Table, *splits: str | None) -> pa.Table:
+            return table.filter(columns.column([value in splits for value in table["split"].to_pylist()], pa.bool_()))
 
-        gallery = self.gallery.filter(
-            pc.fill_null(pc.or_kleene(pc.equal(self.gallery["split"], split), pc.is_null(self.gallery["split"])), True)
-        )
         return replace(
-            self, pairs=of_split(self.pairs), foils=of_split(self.foils), rejected=of_split(self.rejected),
-            gallery=gallery, split=split,
+            self, pairs=of_split(self.pairs, split), foils=of_split(self.foils, split),
+            rejected=of_split(self.rejected, split), gallery=of_split(self.gallery, split, None), split=split,
         )  # fmt: skip

@@ -38,7 +38,7 @@ CATALOG = (
         "paraphrases (lexical, syntactic) and foils of one caption of each COCO val2017 picture",
         "captions_val2017.json (downloaded); val2017 pictures for image encoders",
         "CC BY 4.0",
-        "9,355 pairs, 4,823 foils, 5,000 pictures",
+        "9,212 pairs, 4,819 foils, 5,000 pictures",
     ),
     Entry(
         "coco-cxc",
@@ -63,6 +63,30 @@ CATALOG = (
         "Flickr8k.token.txt",
         "Flickr8k terms; paraphrases CC BY 4.0",
         "956 test and 1,982 train pairs, 1,091 pictures",
+    ),
+    Entry(
+        "coco-karpathy",
+        "parabench.data.sources.karpathy:load_coco_karpathy",
+        "captions to search by, no paraphrases: COCO 5k, first five captions a picture (?split=val)",
+        "dataset_coco.json (or coco_karpathy_test.json) of the Karpathy splits, val2014 pictures",
+        "CC BY 4.0 (captions)",
+        "25,000 captions, 5,000 pictures in test",
+    ),
+    Entry(
+        "flickr30k-karpathy",
+        "parabench.data.sources.karpathy:load_flickr30k_karpathy",
+        "captions to search by, no paraphrases: Flickr30k 1k, five captions a picture (?split=val)",
+        "dataset_flickr30k.json of the Karpathy splits, the pictures",
+        "Flickr30k terms",
+        "5,000 captions, 1,000 pictures in test",
+    ),
+    Entry(
+        "flickr8k-karpathy",
+        "parabench.data.sources.karpathy:load_flickr8k_karpathy",
+        "captions to search by, no paraphrases: Flickr8k 1k, five captions a picture (?split=val)",
+        "Flickr8k.token.txt with the official lists (or dataset_flickr8k.json), the pictures",
+        "Flickr8k terms",
+        "5,000 captions, 1,000 pictures in test",
     ),
 )
 

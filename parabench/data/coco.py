@@ -50,6 +50,20 @@ def read_official(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
+def file_below_split(image: dict[str, Any]) -> str | None:
+    """The file of a picture below its split's folder (``val2017/000000000139.jpg``), as its address has it.
+
+    Pictures named so are found in a folder with or without the split's folder in it.
+    """
+    name: str | None = image["file_name"]
+    url: str | None = image.get("url")
+    if name and url and "/" not in name and url.endswith(f"/{name}"):
+        folder = url.removesuffix(f"/{name}").rpartition("/")[2]
+        if folder.startswith(("train", "val", "test")):
+            return f"{folder}/{name}"
+    return name
+
+
 def read_karpathy(path: Path) -> list[dict[str, Any]]:
     """Pictures of a Karpathy file: the short form (``image``, ``caption[]``) or ``dataset_coco.json``.
 

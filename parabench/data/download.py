@@ -96,7 +96,8 @@ def _continue(url: str, part: Path, have: int, show: bool) -> tuple[bool, str, f
             part.unlink(missing_ok=True)
             return False, "the server refused the range", 0.0
         if response.status_code in _RETRY:
-            return False, f"HTTP {response.status_code}", _seconds(response.headers.get("Retry-After", ""))
+            wait = retry_after_seconds(response.headers.get("Retry-After", ""))
+            return False, f"HTTP {response.status_code}", wait
         if response.status_code >= 400:
             raise DataError(
                 f"{url} could not be downloaded: HTTP {response.status_code}", "check the address"
@@ -131,7 +132,7 @@ class _Silent:
         """Show nothing."""
 
 
-def _seconds(retry_after: str) -> float | None:
+def retry_after_seconds(retry_after: str) -> float | None:
     """How long ``Retry-After`` asks to wait: a number of seconds or a date."""
     if retry_after.strip().isdigit():
         return float(retry_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from parabench.data.benchmark import Benchmark
 from parabench.errors import DataError
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 _HASHES: dict[tuple[str, int, int], str] = {}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+class Pictures(Protocol):
+    """Anything that opens pictures by id and says what they hash to."""
+
+    def sha256(self, image_id: str) -> str:
+        """Hash of everything that changes what :meth:`open` returns."""
+        ...
+
+    def open(self, image_id: str) -> Image:
+        """The picture in mode RGB; :class:`DataError` names one that can't be had."""
+        ...
 
 
 class ImageStore:
@@ -132,17 +144,21 @@ def _points_outside(name: str) -> bool:
     return PurePosixPath(name).is_absolute() or bool(windows.drive or windows.root) or ".." in windows.parts
 
 
-def decode(path: Path, image_id: str) -> Image:
-    """Decode one file to RGB, refusing bombs; :class:`DataError` names the picture and the reason."""
+def decode(source: Path | IO[bytes], image_id: str, where: str | None = None) -> Image:
+    """Decode one file, or its bytes found at ``where``, to RGB; refuses bombs.
+
+    :class:`DataError` names the picture, the place and the reason.
+    """
     from PIL import Image, UnidentifiedImageError
 
+    where = str(source) if where is None else where
     remedy = "replace the file, or leave the picture out of the gallery"
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DataError(
-                    f"image '{image_id}' ({path}) unpacks to {width}×{height} pixels, more than the "
+                    f"image '{image_id}' ({where}) unpacks to {width}×{height} pixels, more than the "
                     f"{MAX_PIXELS // 1_000_000} megapixels that are read",
                     "shrink it or leave it out of the gallery",
                 )
@@ -152,17 +168,14 @@ def decode(path: Path, image_id: str) -> Image:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataError(f"image '{image_id}' ({path}) is a decompression bomb: {error}", remedy) from None
+        raise DataError(f"image '{image_id}' ({where}) is a decompression bomb: {error}", remedy) from None
     except UnidentifiedImageError:
-        what = (
-            "is empty, not a picture that can be read"
-            if path.stat().st_size == 0
-            else "is not a picture that can be read"
-        )
-        raise DataError(f"image '{image_id}' ({path}) {what}", remedy) from None
+        empty = isinstance(source, Path) and source.stat().st_size == 0
+        what = "is empty, not a picture that can be read" if empty else "is not a picture that can be read"
+        raise DataError(f"image '{image_id}' ({where}) {what}", remedy) from None
     except Exception as error:
         # Decoders raise nearly anything on damaged data: OSError, SyntaxError, struct.error, IndexError, …
-        raise DataError(f"image '{image_id}' ({path}) is damaged: {error}", remedy) from None
+        raise DataError(f"image '{image_id}' ({where}) is damaged: {error}", remedy) from None
 
 
 def _eight_bit(image: Image) -> Image:

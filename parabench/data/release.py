@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parabench.columns import column
 from parabench.data.benchmark import Benchmark
 from parabench.data.schema import FOILS, PAIRS, REJECTED, TABLES
 from parabench.data.sentences import (
@@ -30,6 +31,8 @@ from parabench.storage import disk_errors
 
 _CARD = "README.md"
 _UNNAMED_SPLIT = "test"
+ACCOMPANYING = frozenset({"CHECKSUMS", "VERSION", "build.json", "croissant.json", "eval.yaml", "plots"})
+"""Files and folders that a release has beside the tables and the card."""
 
 
 def write_benchmark(
@@ -38,6 +41,7 @@ def write_benchmark(
     card_extra: str = "",
     *,
     metadata: Mapping[str, Any] | None = None,
+    accompany: Callable[[Path], None] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a benchmark as a folder: ``pairs/``, ``gallery/``, ``foils/``, ``rejected/`` and ``README.md``.
@@ -51,6 +55,7 @@ def write_benchmark(
         folder: where; must not exist or be empty.
         card_extra: Markdown that follows the generated text of the card.
         metadata: YAML fields of the card (``license``, ``language``, ``pretty_name``, …).
+        accompany: called with the finished but not yet visible folder; may add what ``ACCOMPANYING`` names.
         overwrite: replace an earlier benchmark folder; never one that holds anything else.
 
     Raises:
@@ -71,6 +76,8 @@ def write_benchmark(
                 config for name in TABLES if (config := _write_table(benchmark, name, part)) is not None
             ]
             (part / _CARD).write_text(_card(benchmark, configs, card_extra, metadata or {}), encoding="utf-8")
+            if accompany is not None:
+                accompany(part)
             umask = os.umask(0)
             os.umask(umask)
             part.chmod(0o777 & ~umask)
@@ -130,7 +137,7 @@ def _write_table(benchmark: Benchmark, name: str, folder: Path) -> dict[str, Any
     files: list[dict[str, str]] = []
     for split, rows in rows_of.items():
         relative = f"{name}/{split}.parquet"
-        pq.write_table(table.take(pa.array(rows, pa.int64())), folder / relative, compression="zstd")
+        pq.write_table(table.take(column(rows, pa.int64())), folder / relative, compression="zstd")
         files.append({"split": split, "path": relative})
     config: dict[str, Any] = {"config_name": name, "data_files": files}
     return {"config_name": name, "default": True, "data_files": files} if name == "pairs" else config
@@ -172,7 +179,7 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
     entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if entries and not overwrite:
         raise DataError(f"{folder} is not empty", "choose another folder, or overwrite the earlier benchmark")
-    foreign = sorted(entries - {_CARD, *TABLES})
+    foreign = sorted(entries - {_CARD, *TABLES} - ACCOMPANYING)
     if foreign:
         raise DataError(
             f"{folder} holds '{foreign[0]}', which is no part of a benchmark", "choose another folder"

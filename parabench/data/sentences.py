@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from parabench import columns
 from parabench.data import cells
 from parabench.data.schema import FOILS, GALLERY, PAIRS, REJECTED, image_order
 from parabench.data.table_file import TableFile
@@ -179,9 +180,7 @@ def gallery_of_pairs(rows: Iterable[Row]) -> list[Row]:
 def gallery_table(rows: list[Row]) -> pa.Table:
     """Rows → a gallery table in gallery order; absent columns are null."""
     order = image_order([row["image_id"] for row in rows])
-    return pa.Table.from_pylist(
-        [{name: rows[at].get(name) for name in GALLERY.names} for at in order], schema=GALLERY
-    )
+    return columns.table((rows[at] for at in order), GALLERY)
 
 
 def sentence_table(rows: list[Row], schema: pa.Schema) -> pa.Table:
@@ -190,11 +189,7 @@ def sentence_table(rows: list[Row], schema: pa.Schema) -> pa.Table:
     ``scores`` may be a mapping or name–value pairs.
     """
     assert schema in (PAIRS, FOILS, REJECTED)
-    names = [name for name in schema.names if name != "scores"]
-    return pa.Table.from_pylist(
-        [{**{name: row.get(name) for name in names}, "scores": _named(row.get("scores"))} for row in rows],
-        schema=schema,
-    )
+    return columns.table(({**row, "scores": _named(row.get("scores"))} for row in rows), schema)
 
 
 def _named(scores: Mapping[str, float] | Iterable[Any] | None) -> list[dict[str, Any]]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from parabench.evaluate.compare import compare
 from parabench.evaluate.comparison import Comparison, Contrast
-from parabench.evaluate.evaluate import evaluate, rescore, slug
+from parabench.evaluate.evaluate import evaluate, rescore
 from parabench.evaluate.paraphrase import DEFAULT_METRICS
 from parabench.evaluate.result import Curve, Measure, Result, Slice
-from parabench.evaluate.run import Run
+from parabench.evaluate.run import Run, slug
 
 __all__ = [
     "DEFAULT_METRICS",

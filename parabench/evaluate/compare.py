@@ -115,6 +115,8 @@ def _notes(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
         notes.append(
             "not all models see the same: " + ", ".join(f"{label} searches {what}" for label, what in searched.items())
         )
+    if len({run.result.dataset.fingerprint for run in runs}) > 1:
+        notes.append("the runs' data sets differ in other things than the compared pairs and gallery ids (captions of the gallery, kinds, foils)")
     precisions = {run.result.settings.get("precision") for run in runs}
     if len(precisions) > 1:
         notes.append("the networks ran in different precisions: " + ", ".join(sorted(map(str, precisions))))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from parabench.data import Benchmark, ImageStore, load
+from parabench.columns import column
+from parabench.data import Benchmark, ImageStore
 from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
@@ -22,8 +22,10 @@ from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
 from parabench.evaluate.retrieval import retrieval_task
-from parabench.evaluate.run import RESULT, Run, claim
+from parabench.evaluate.run import RANKINGS, RESULT, Run, claim, slug, write_failure
 from parabench.evaluate.searches import check_ceiling, other_precision, plan_controls
+from parabench.evaluate.tasks.alone import evaluate_tasks
+from parabench.evaluate.tasks.plan import TaskPlan, rescored
 from parabench.metrics import Metric, parse
 from parabench.progress import note
 from parabench.retrieval.cache import EmbeddingCache
@@ -43,6 +45,8 @@ def evaluate(
     gallery: str | Path | None = None,
     images: Sequence[str | Path] = (),
     metrics: Sequence[str] = DEFAULT_METRICS,
+    tasks: Sequence[str] | None = None,
+    task_data: Mapping[str, str | Path] | None = None,
     depth: int = DEPTH,
     n_resamples: int = 10_000,
     seed: int = 0,
@@ -68,6 +72,9 @@ def evaluate(
         gallery: file that names the pictures to search (own data).
         images: folders that hold the pictures.
         metrics: rank-similarity metrics such as ``"AO@10"``.
+        tasks: what to measure: ``paraphrase``, ``retrieval`` (the default), ``sts``, ``zeroshot``,
+            ``compositional``, ``human``; the dataset is loaded only where one of the first two is asked for.
+        task_data: where a task's own files are: ``{"sts": "STS/", "zeroshot": "imagenet/val"}``.
         depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
         n_resamples: bootstrap resamples for the intervals.
         seed: of the bootstrap, the unrelated-caption floor, the ceiling's sample and the smaller galleries.
@@ -96,7 +103,20 @@ def evaluate(
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
     check_ceiling(model, ceiling, precision)
-    benchmark = dataset if isinstance(dataset, Benchmark) else load(dataset, gallery=gallery, images=images)
+    plan = TaskPlan.of(tasks, task_data or {}, dataset, gallery=gallery, images=images, split=split)
+
+    def load_model() -> Encoder:
+        if not isinstance(model, str):
+            return model
+        return load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
+
+    if plan.benchmark is None or not plan.ranks_pairs:
+        return evaluate_tasks(
+            load_model, plan, out=out, metrics=[str(metric) for metric in chosen], n_resamples=n_resamples, seed=seed,
+            batch_size=batch_size, precision=precision, cache=cache, rebuild_cache=rebuild_cache, overwrite=overwrite,
+            call=call,
+        )  # fmt: skip
+    benchmark = plan.benchmark
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
     benchmark = _choose_split(benchmark, split)
@@ -106,11 +126,7 @@ def evaluate(
     timings = {"dataset": time.perf_counter() - started}
 
     mark = time.perf_counter()
-    encoder = (
-        load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
-        if isinstance(model, str)
-        else model
-    )
+    encoder = load_model()
     if isinstance(encoder, CorpusEncoder):
         encoder.fit_corpus([text for texts in benchmark.gallery["captions"].to_pylist() for text in texts or ()])
     timings["model"] = time.perf_counter() - mark
@@ -151,12 +167,15 @@ def evaluate(
         rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result, controls)
         mark = time.perf_counter()
         pairs = score(result, rankings, benchmark)
-        result.timings |= {"metrics": time.perf_counter() - mark, "total": time.perf_counter() - started}
+        result.timings["metrics"] = time.perf_counter() - mark
+        result.tasks = plan.asked(result.tasks)
+        rows = plan.run(encoder, result, batch_size=batch_size, cache=cache)
+        result.timings["total"] = time.perf_counter() - started
         result.status = "complete"
-        return Run.write(folder, result, rankings, pairs)
+        return Run.write(folder, result, rankings, pairs, rows)
     except ParabenchError as error:
         if not earlier:
-            _write_failure(folder, result, error)
+            write_failure(folder, result, error)
         raise
 
 
@@ -192,7 +211,12 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     if rankings.source:
         columns["source"] = [rankings.source[row] for row in rows]
     columns |= {"caption_rank": rankings.target_rank[captions], "paraphrase_rank": rankings.target_rank[rows]}
-    return pa.table(columns | per_pair)
+    return pa.table(
+        {
+            name: column(values, pa.string() if isinstance(values, list) else pa.from_numpy_dtype(values.dtype))
+            for name, values in (columns | per_pair).items()
+        }
+    )
 
 
 def _check_collapsed_depth(metrics: Sequence[Metric], depth: int) -> None:
@@ -228,11 +252,6 @@ def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
     if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
         warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
     return warnings
-
-
-def slug(text: str) -> str:
-    """A model spec or dataset name as a folder name."""
-    return re.sub(r"[^\w.=+-]+", "_", text).strip("_.") or "run"
 
 
 def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
@@ -299,20 +318,12 @@ def _ranked(
     return rankings
 
 
-def _write_failure(folder: Path, result: Result, error: ParabenchError) -> None:
-    """Leave a note of what failed where no earlier result stands; never hide the error itself."""
-    result.status, result.error = "failed", str(error)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        result.write(folder / RESULT)
-    except (OSError, ParabenchError):
-        return
-
-
 def rescore(run: Run) -> Result:
-    """All metrics of a finished run again, from its rankings alone."""
+    """All metrics of a finished run again, from its rankings and the rows of its tasks alone."""
     again = run.result.model_copy(deep=True)
-    score(again, run.rankings)
+    own = {name: run.rows(name) for name in run.result.tasks if f"{name}.parquet" in run.result.files}
+    if RANKINGS in run.result.files:
+        score(again, run.rankings)
+        again.tasks = {name: task for name, task in again.tasks.items() if name in run.result.tasks}
+    again.tasks |= rescored(run.result, own)
     return again
-
-

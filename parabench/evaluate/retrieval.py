@@ -22,17 +22,17 @@ def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
     image = np.unique(np.array(rankings.image_id), return_inverse=True)[1].astype(np.int64)
     for role, suffix in (("caption", ""), ("paraphrase", " paraphrase")):
         rows = rankings.rows(role)  # type: ignore[arg-type]
-        _add_ranks(task, rankings.target_rank[rows], image[rows], len(rankings.gallery), suffix, resampling)
+        add_ranks(task, rankings.target_rank[rows], image[rows], len(rankings.gallery), suffix, resampling)
     if rankings.caption_rank:
         # in gallery order, in which a file gives them back: resampling must meet them in one order
         ranks = np.array([rankings.caption_rank[key] for key in rankings.gallery if key in rankings.caption_rank], np.int64)
         n_captions = len(rankings.rows("caption"))
-        _add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
+        add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
     task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}
     return task
 
 
-def _add_ranks(
+def add_ranks(
     task: TaskResult,
     ranks: NDArray[np.int64],
     clusters: NDArray[np.int64],
@@ -40,6 +40,7 @@ def _add_ranks(
     suffix: str,
     resampling: Resampling,
 ) -> None:
+    """Put ``R@k``, ``MRR`` and ``MedR`` of 1-based ranks ``(n,)`` in a gallery of ``size`` into the task, names ending in ``suffix``."""
     depths = [k for k in DEPTHS if k <= size]
     columns = [*(hits(ranks, k) for k in depths), reciprocal_rank(ranks)]
     names = [*(f"R@{k}" for k in depths), "MRR"]

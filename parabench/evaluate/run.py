@@ -1,7 +1,9 @@
-"""A run folder: ``result.json``, ``pairs.parquet``, ``rankings.parquet``."""
+"""A run folder: ``result.json``, ``pairs.parquet``, ``rankings.parquet``, and one ``<task>.parquet`` for each other task."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parabench.errors import DataError, UsageError
+from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.result import Result
 from parabench.retrieval.rankings import Rankings
 from parabench.storage import atomic_path, sha256_file
@@ -48,26 +50,55 @@ class Run:
         return cls(folder, result)
 
     @classmethod
-    def write(cls, folder: Path, result: Result, rankings: Rankings, pairs: pa.Table) -> Run:
-        """Write all files; ``result.json`` comes last, so a run is whole or not there."""
+    def write(
+        cls,
+        folder: Path,
+        result: Result,
+        rankings: Rankings | None,
+        pairs: pa.Table | None,
+        rows: Mapping[str, pa.Table] | None = None,
+    ) -> Run:
+        """Write all files; ``result.json`` comes last, so a run is whole or not there.
+
+        ``rankings`` and ``pairs`` are ``None`` for a run that ranked no pairs; ``rows`` are those of other tasks.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        rankings.write(folder / RANKINGS)
-        with atomic_path(folder / PAIRS) as part:
-            pq.write_table(pairs, part, compression="zstd")
-        result.files = {name: sha256_file(folder / name) for name in (RANKINGS, PAIRS)}
+        tables = {f"{task}.parquet": table for task, table in (rows or {}).items()}
+        if rankings is not None and pairs is not None:
+            rankings.write(folder / RANKINGS)
+            tables[PAIRS] = pairs
+        for name, table in tables.items():
+            with atomic_path(folder / name) as part:
+                pq.write_table(table, part, compression="zstd")
+        written = [*([RANKINGS] if rankings is not None else []), *tables]
+        result.files = {name: sha256_file(folder / name) for name in written}
         result.write(folder / RESULT)
         return cls(folder, result)
 
     @cached_property
     def rankings(self) -> Rankings:
         """The rankings from which every number of the run can be recomputed."""
-        return Rankings.read(self.folder / RANKINGS)
+        return Rankings.read(self._file(RANKINGS))
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """One row a pair with every metric, as a pandas ``DataFrame``."""
-        frame: pd.DataFrame = pq.read_table(self.folder / PAIRS).to_pandas()
+        frame: pd.DataFrame = pq.read_table(self._file(PAIRS)).to_pandas()
         return frame
+
+    def rows(self, task: str) -> pa.Table:
+        """The rows of a task with data of its own (``run.rows("sts").to_pandas()``), from which its numbers follow.
+
+        Raises:
+            DataError: the run has no such rows.
+        """
+        return pq.read_table(self._file(f"{task}.parquet"))
+
+    def _file(self, name: str) -> Path:
+        if name not in self.result.files:
+            held = ", ".join(self.result.files) or "no rows"
+            raise DataError(f"the run in {self.folder} has no {name}: it did the tasks {', '.join(self.result.tasks)}", f"it has {held}")
+        return self.folder / name
 
     def value(self, metric: str, task: str = "paraphrase") -> float:
         """One headline number: ``run.value("AO@10")``."""
@@ -94,3 +125,18 @@ def claim(folder: Path, model_fingerprint: str, dataset_fingerprint: str, *, ove
             f"{folder} already holds the run of {held.model.spec} on {held.dataset.name}",
             "choose another --out, or pass --overwrite to replace it",
         )
+
+
+def slug(text: str) -> str:
+    """A model spec or dataset name as a folder name."""
+    return re.sub(r"[^\w.=+-]+", "_", text).strip("_.") or "run"
+
+
+def write_failure(folder: Path, result: Result, error: ParabenchError) -> None:
+    """Leave a note of what failed where no earlier result stands; never hide the error itself."""
+    result.status, result.error = "failed", str(error)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        result.write(folder / RESULT)
+    except (OSError, ParabenchError):
+        return

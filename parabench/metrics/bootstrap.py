@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from parabench.errors import DataError
 
 Floats = NDArray[np.float64]
+Seed = int | tuple[int, ...]
 
 _ROWS = 64  # resamples drawn from one stream at a time: fixed, because 16-bit draws do not resume across calls
 _KEPT_BYTES = 200 << 20
@@ -46,7 +47,7 @@ class Draws:
 
     n_clusters: int
     n_resamples: int
-    seed: int
+    seed: Seed
     kept: NDArray[np.uint8] | None = None
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
@@ -64,6 +65,16 @@ class Draws:
                 # a multiplicity above 255 has a chance below 1e-500: with n_clusters ≤ 255 it can't happen
                 block[row] = np.bincount(drawn[row], minlength=self.n_clusters)
             yield slice(start, start + rows), block.T
+
+    def weights(self, width: int) -> Iterator[NDArray[np.float32]]:
+        """Resamples as ``(resamples of this block, n_clusters)`` float32.
+
+        ``width`` is how many columns the caller spreads a row to; blocks are sized so that those fit in memory.
+        """
+        step = max(1, _BLOCK_BYTES // (4 * max(width, self.n_clusters)))
+        for _, block in self.blocks():
+            for start in range(0, block.shape[1], step):
+                yield block[:, start : start + step].T.astype(np.float32)
 
     def sums(self, factors: NDArray[np.float32], present: NDArray[np.int64] | None = None) -> Floats:
         """Σ over clusters of multiplicity × factor: ``(m, n_resamples)`` for factors ``(m, clusters)``.
@@ -84,7 +95,7 @@ class Draws:
 
 
 @lru_cache(maxsize=2)
-def _kept_draws(n_clusters: int, n_resamples: int, seed: int) -> Draws:
+def _kept_draws(n_clusters: int, n_resamples: int, seed: Seed) -> Draws:
     made = Draws(n_clusters, n_resamples, seed)
     kept = np.empty((n_clusters, n_resamples), np.uint8)
     for where, block in made.blocks():
@@ -92,7 +103,7 @@ def _kept_draws(n_clusters: int, n_resamples: int, seed: int) -> Draws:
     return Draws(n_clusters, n_resamples, seed, kept)
 
 
-def draws(n_clusters: int, n_resamples: int, seed: int) -> Draws:
+def draws(n_clusters: int, n_resamples: int, seed: Seed) -> Draws:
     """The resamples of so many clusters; they depend on nothing else, so numbers over the same clusters share them."""
     if n_clusters * n_resamples <= _KEPT_BYTES:
         return _kept_draws(n_clusters, n_resamples, seed)

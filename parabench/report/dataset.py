@@ -22,7 +22,7 @@ def dataset_of(runs: Sequence[Run], named: str | None = None, *, gallery: Path |
         images: folders with its pictures.
 
     Returns:
-        The dataset, or ``None`` where it is not here or no run asked its pairs: sentences are in the runs, pictures are then left out.
+        The dataset, or ``None`` where it is not here: sentences are in the runs, pictures are then left out.
 
     Raises:
         DataError: the runs are of different datasets.
@@ -35,8 +35,8 @@ def dataset_of(runs: Sequence[Run], named: str | None = None, *, gallery: Path |
             f"{runs[0].folder} and {other.folder} are runs of different datasets or splits ({records[0].name}, {other.result.dataset.name})",
             "show runs of one dataset side by side, or compare what they share with `parabench compare --intersect`",
         )
-    if named is None and not any("paraphrase" in run.result.tasks for run in runs):
-        return None
+    if named is None and not records[0].n_pairs:
+        return None  # tasks that bring their own data
     try:
         benchmark = load(named or records[0].name, gallery=gallery, images=images)
     except ParabenchError as error:

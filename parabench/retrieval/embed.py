@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from parabench.data import ImageStore
 from parabench.data.duplicates import picture_hash
+from parabench.data.images import Pictures
 from parabench.encoders.protocol import Encoder, FloatMatrix, PixelEncoder, Traits
 from parabench.errors import ModelError
 from parabench.progress import bar
@@ -100,7 +100,7 @@ class Embedder:
         row_of = {text: row for row, text in enumerate(distinct)}
         return unit(vectors)[[row_of[text] for text in texts]]
 
-    def images(self, image_ids: Sequence[str], store: ImageStore | None) -> FloatMatrix:
+    def images(self, image_ids: Sequence[str], store: Pictures | None) -> FloatMatrix:
         """``(len(image_ids), dim)`` float32 unit vectors of gallery pictures; equal files share one.
 
         Args:
@@ -132,7 +132,7 @@ class Embedder:
         row_of = {content: row for row, content in enumerate(distinct)}
         return unit(vectors)[[row_of[content] for content in contents]]
 
-    def _prepared(self, batches: list[list[str]], store: ImageStore) -> Iterator[Any]:
+    def _prepared(self, batches: list[list[str]], store: Pictures) -> Iterator[Any]:
         """Batches of decoded pictures, a few batches ahead of the network."""
         encoder = self.encoder
 

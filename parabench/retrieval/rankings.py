@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from parabench.columns import column
 from parabench.errors import DataError
 from parabench.retrieval.queries import Role
 from parabench.storage import atomic_path
@@ -79,8 +80,8 @@ class Rankings:
         """These rows in this order; ``caption_rank`` is dropped, because it is a rank among all captions."""
         at = np.asarray(rows, np.int64)
 
-        def of(column: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(column[row] for row in at.tolist()) if column else ()
+        def of(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(values[row] for row in at.tolist()) if values else ()
 
         def part(array: NDArray[Any]) -> NDArray[Any]:
             return array[at] if len(array) else array
@@ -95,22 +96,22 @@ class Rankings:
 
     def write(self, path: Path) -> None:
         """Write ``rankings.parquet`` atomically."""
-        ids = pa.array(self.gallery, pa.string())
+        ids = column(self.gallery, pa.string())
         n, depth = self.top.shape
-        offsets = np.arange(0, n * depth + 1, depth, dtype=np.int32)
+        offsets = column(np.arange(0, n * depth + 1, depth), pa.int32())
         table = pa.table(
             {
-                "query_id": pa.array(self.query_id, pa.string()),
-                "role": pa.array(self.role, pa.string()),
-                "caption_id": pa.array(self.caption_id, pa.string()),
-                "image_id": pa.array(self.image_id, pa.string()),
-                "kind": pa.array(self.kind, pa.string()),
-                "query_sha256": pa.array(self.query_sha256, pa.string()),
-                "target_rank": pa.array(self.target_rank),
+                "query_id": column(self.query_id, pa.string()),
+                "role": column(self.role, pa.string()),
+                "caption_id": column(self.caption_id, pa.string()),
+                "image_id": column(self.image_id, pa.string()),
+                "kind": column(self.kind, pa.string()),
+                "query_sha256": column(self.query_sha256, pa.string()),
+                "target_rank": column(self.target_rank, pa.int64()),
                 "image_ids": pa.ListArray.from_arrays(
-                    offsets, pa.DictionaryArray.from_arrays(pa.array(self.top.ravel()), ids)
+                    offsets, pa.DictionaryArray.from_arrays(column(self.top.ravel(), pa.int32()), ids)
                 ),
-                "scores": pa.ListArray.from_arrays(offsets, pa.array(self.scores.ravel())),
+                "scores": pa.ListArray.from_arrays(offsets, column(self.scores.ravel(), pa.float32())),
                 **self._described(),
             }
         )
@@ -118,9 +119,9 @@ class Rankings:
         images = pa.table(
             {
                 "image_id": ids,
-                "caption_rank": pa.array([self.caption_rank.get(key) for key in self.gallery], pa.int64()),
-                "labels": pa.array([self.labels.get(key) for key in self.gallery], pa.list_(pa.string())),
-                "duplicate_group": pa.array([group.get(key) for key in self.gallery], pa.int64()),
+                "caption_rank": column([self.caption_rank.get(key) for key in self.gallery], pa.int64()),
+                "labels": column([self.labels.get(key) for key in self.gallery], pa.list_(pa.string())),
+                "duplicate_group": column([group.get(key) for key in self.gallery], pa.int64()),
             }
         )
         sink = pa.BufferOutputStream()
@@ -132,15 +133,14 @@ class Rankings:
 
     def _described(self) -> dict[str, Any]:
         """The columns that slices and gallery-size curves are made of."""
-        columns: dict[str, Any] = {"source": pa.array(self.source, pa.string())} if self.source else {}
+        columns: dict[str, Any] = {"source": column(self.source, pa.string())} if self.source else {}
         if len(self.words):
-            columns |= {"words": pa.array(self.words), "lexical_distance": pa.array(self.distance)}
+            columns |= {"words": column(self.words, pa.int32()), "lexical_distance": column(self.distance, pa.float64())}
         for size, top in self.smaller.items():
             asked = top[:, 0] >= 0
-            offsets = np.concatenate([[0], np.cumsum(asked * top.shape[1])]).astype(np.int32)
-            columns[f"{_POSITIONS}{size}"] = pa.ListArray.from_arrays(
-                pa.array(offsets), pa.array(top[asked].ravel()), mask=pa.array(~asked)
-            )
+            offsets = column(np.concatenate([[0], np.cumsum(asked * top.shape[1])]), pa.int32())
+            absent = column((~asked).tolist(), pa.bool_())
+            columns[f"{_POSITIONS}{size}"] = pa.ListArray.from_arrays(offsets, column(top[asked].ravel(), pa.int32()), mask=absent)
         return columns
 
     @classmethod
@@ -157,7 +157,7 @@ class Rankings:
         flat = table["image_ids"].combine_chunks().flatten()
         if pa.types.is_dictionary(flat.type):
             flat = flat.cast(pa.string())
-        position = pa.compute.index_in(flat, pa.array(gallery, pa.string()))
+        position = pa.compute.index_in(flat, column(gallery, pa.string()))
         names = ("query_id", "role", "caption_id", "image_id", "kind", "query_sha256")
         columns: dict[str, Any] = {name: tuple(table[name].to_pylist()) for name in names}
         return cls(
@@ -186,9 +186,9 @@ def _read_described(table: pa.Table, images: pa.Table, gallery: Sequence[str]) -
     sizes = sorted(int(name.removeprefix(_POSITIONS)) for name in table.column_names if name.startswith(_POSITIONS))
     smaller = {}
     for size in sizes:
-        column = table[f"{_POSITIONS}{size}"].combine_chunks()
-        asked = column.is_valid().to_numpy(zero_copy_only=False)
-        values = column.flatten().to_numpy().astype(np.int32)
+        tops = table[f"{_POSITIONS}{size}"].combine_chunks()
+        asked = tops.is_valid().to_numpy(zero_copy_only=False)
+        values = tops.flatten().to_numpy().astype(np.int32)
         smaller[size] = np.full((len(asked), len(values) // max(1, int(asked.sum()))), -1, np.int32)
         smaller[size][asked] = values.reshape(int(asked.sum()), -1)
     if smaller:

@@ -3,6 +3,7 @@
 import datasets
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from PIL import Image
 
 from parabench.data import load
@@ -47,8 +48,11 @@ def test_scenes_are_deterministic(tmp_path):
 def test_coco_paraphrase(shared):
     benchmark = load("coco-paraphrase", annotations=shared)
     kinds = benchmark.pairs["kind"].to_pylist()
-    assert (kinds.count("lexical"), kinds.count("syntactic")) == (4644, 4711)
-    assert benchmark.foils.num_rows == 4823 and len(benchmark.image_ids) == 5000
+    card = (REPOSITORY / "data_cards" / "coco-paraphrase.md").read_text(encoding="utf-8")
+    lexical, syntactic = kinds.count("lexical"), kinds.count("syntactic")
+    assert f"| pairs | {len(kinds):,} ({lexical:,} lexical, {syntactic:,} syntactic) |" in card
+    assert f"| foils | {benchmark.foils.num_rows:,} |" in card and len(benchmark.image_ids) == 5000
+    assert f"| rejected, with the reason | {benchmark.rejected.num_rows:,} |" in card
     assert all(benchmark.rejected["reason"].to_pylist())
 
 

@@ -157,6 +157,38 @@ def test_hf_equals_transformers(tmp_path):
         load_encoder("hf:nobody/nothing-at-all")
 
 
+def test_hf_siglip_keeps_the_padding_it_was_trained_with(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["<pad>", "</s>", "<unk>", "a", "dog", "red"]
+    words_only = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
+    words_only.pre_tokenizer = pre_tokenizers.Whitespace()
+    words_only.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words_only, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_input_names=["input_ids"]
+    )
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text_config = {**small, "vocab_size": len(words), "max_position_embeddings": 64, "projection_size": 32,
+                   "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.SiglipModel(
+        transformers.SiglipConfig(text_config=text_config, vision_config={**small, "image_size": 32, "patch_size": 16})
+    ).eval()
+    processor = transformers.SiglipProcessor(transformers.SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    encoder = load_encoder(f"hf:{tmp_path}")
+    texts = ["a dog", "red red red dog"]
+    with torch.inference_mode():
+        padded = torch.tensor([[words.index(w) for w in t.split()] + [1] + [0] * (63 - len(t.split())) for t in texts])
+        expected = model.get_text_features(input_ids=padded)
+    expected = expected if hasattr(expected, "numpy") else expected.pooler_output
+    np.testing.assert_allclose(encoder.encode_text(texts), expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_text(texts[:1]), expected.numpy()[:1], atol=1e-5)
+
+
 def stored(folder, images=("1", "2"), texts=("a", "b"), image=None, text=None):
     folder.mkdir(exist_ok=True)
     (folder / "image_ids.txt").write_text("\n".join(images) + "\n")

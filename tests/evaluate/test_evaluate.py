@@ -232,3 +232,27 @@ def test_demo(tmp_path):
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert page.count("data:image/jpeg") >= 40 and "http" not in page.replace("http-equiv", "").split("Where this comes from")[0]
     assert Run.load(tmp_path / "runs" / "demo" / "cca_scenes").value("R@10", "retrieval") > 0.8
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("full", ["cache", "run"])
+def test_no_space_left(photos, small_disk, full):
+    (small_disk / "ballast").write_bytes(b"x" * (250 << 10))
+    where = {"cache": photos / "cache", "run": photos / "run"} | {full: small_disk / full}
+    (photos / "earlier").write_text("untouched")
+    done = run_cli(*ARGUMENTS[:-1], where["run"], cwd=photos, check=False, env={"PARABENCH_CACHE": str(where["cache"])})
+    assert done.returncode == 1 and "no space left" in done.stderr and "Traceback" not in done.stderr
+    assert "free some space" in done.stderr
+    (small_disk / "ballast").unlink()
+    run_cli(*ARGUMENTS[:-1], where["run"], "--no-report", cwd=photos, env={"PARABENCH_CACHE": str(where["cache"])})
+    assert Run.load(where["run"]).result.status == "complete", "the same command finishes once there is space"

@@ -7,18 +7,16 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from parabench.data.benchmark import Benchmark
-from parabench.data.coco import CAPTIONS_AN_IMAGE, read_karpathy
+from parabench.data.coco import CAPTIONS_AN_IMAGE
 from parabench.data.own import gallery_table, sentence_table
 from parabench.data.schema import PAIRS
-from parabench.data.sources.files import NotHereError, find
+from parabench.data.sources.files import find
+from parabench.data.sources.karpathy import caption_places, coco_images
 from parabench.data.table_file import read_utf8
 from parabench.errors import DataError, UsageError
 
 _SOURCE = "https://github.com/google-research-datasets/Crisscrossed-Captions"
-_KARPATHY = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 
 
 def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Benchmark:
@@ -41,7 +39,8 @@ def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Ben
             "a number from 0 to 5, e.g. coco-cxc?min_rating=4.5",
         )
     ratings = find(["cxc/sts_val.csv"], annotations, _SOURCE)
-    images, place = _captions(annotations)
+    images = coco_images("val", annotations)
+    place = caption_places(images)
     pairs: list[dict[str, Any]] = []
     for number, row in enumerate(csv.DictReader(io.StringIO(read_utf8(ratings), newline="")), 2):
         try:
@@ -92,35 +91,3 @@ def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Ben
         provenance=f"coco-cxc (built-in, {len(pairs):,} pairs rated ≥ {threshold:g}; "
         f"{gallery.num_rows:,} pictures)",
     )
-
-
-def _captions(annotations: Path | None) -> tuple[list[dict[str, Any]], dict[int, tuple[int, int]]]:
-    """The pictures of Karpathy val, and caption id → (picture, which of its first five captions)."""
-    try:
-        original = find(["coco/dataset_coco.json"], annotations, _KARPATHY)
-    except NotHereError:
-        return _short_form(annotations)
-    images = [image for image in read_karpathy(original) if image["split"] == "val"]
-    place = {
-        int(key): (row, column)
-        for row, image in enumerate(images)
-        for column, (key, _) in enumerate(image["captions"])
-        if key is not None
-    }
-    return images, place
-
-
-def _short_form(annotations: Path | None) -> tuple[list[dict[str, Any]], dict[int, tuple[int, int]]]:
-    """The same from the short form, whose caption ids are in a file of their own."""
-    images = read_karpathy(find(["coco/coco_karpathy_val.json"], annotations, _KARPATHY))
-    path = find(["coco/coco_karpathy_val_caption_ids.npy"], annotations, f"{_KARPATHY} (dataset_coco.json)")
-    try:
-        ids = np.load(path, allow_pickle=False).ravel().tolist()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a .npy file of caption ids: {error}", "get it again") from None
-    if len(ids) != CAPTIONS_AN_IMAGE * len(images):
-        raise DataError(
-            f"{path}: {len(ids)} caption ids for {len(images)} pictures",
-            f"{CAPTIONS_AN_IMAGE} a picture are expected",
-        )
-    return images, {int(key): divmod(row, CAPTIONS_AN_IMAGE) for row, key in enumerate(ids)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from parabench.data.benchmark import Benchmark
-from parabench.data.coco import read_official
+from parabench.data.coco import file_below_split, read_official
 from parabench.data.download import COCO_ANNOTATIONS, COCO_CAPTIONS_MD5, download_coco_captions
 from parabench.data.own import gallery_table
 from parabench.data.sources.files import NotHereError, find
@@ -17,9 +17,10 @@ from parabench.storage import sha256_text
 def load_coco_paraphrase(annotations: Path | None = None) -> Benchmark:
     """Join the sentences that come with the package with COCO's own captions, which do not.
 
-    A sentence is kept when every review rates it ≥ 4 without a fault; the others are in ``rejected`` with
-    the reason.  The sentences are machine-written and machine-reviewed.  Without ``annotations`` and where
-    the annotation file is nowhere, it is downloaded.
+    The set is, row for row, what ``parabench build-dataset`` without arguments writes: the package holds what the
+    machine reviews and the automatic checks of that build said of each sentence, and the dropped ones are in
+    ``rejected`` with the reason.  The sentences are machine-written and machine-reviewed.  Without
+    ``annotations`` and where the annotation file is nowhere, it is downloaded.
 
     Raises:
         DataError: the annotation file can't be had, or its captions are not those that were rewritten.
@@ -35,7 +36,7 @@ def load_coco_paraphrase(annotations: Path | None = None) -> Benchmark:
     captions = {
         caption_id: (image["image_id"], text) for image in images for caption_id, text in image["captions"]
     }
-    sentences = ReviewedSentences("coco-val2017")
+    sentences = ReviewedSentences("import")
     for row in shipped_rows("coco_paraphrase.jsonl.gz"):
         caption_id = str(row["caption_id"])
         image_id, caption = captions.get(caption_id, ("", ""))
@@ -48,7 +49,7 @@ def load_coco_paraphrase(annotations: Path | None = None) -> Benchmark:
     gallery = [
         {
             **image,
-            "file_name": f"val2017/{image['file_name']}",
+            "file_name": file_below_split(image),
             "captions": [text for _, text in image["captions"]],
         }
         for image in images

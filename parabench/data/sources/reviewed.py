@@ -13,6 +13,7 @@ import pyarrow as pa
 from parabench.data.own import sentence_table
 from parabench.data.schema import FOILS, PAIRS, REJECTED
 
+KINDS = ("lexical", "syntactic", "foil")
 _LOWEST_RATING = 4
 _CREATED = "2026-11"
 
@@ -23,26 +24,33 @@ def shipped_rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gzip.decompress(data).decode("utf-8").split("\n") if line]
 
 
-def verdict(row: dict[str, Any]) -> dict[str, str | None]:
-    """Why each sentence of a row is dropped, or ``None``.
+def verdict(row: dict[str, Any]) -> dict[str, tuple[str | None, dict[str, float]]]:
+    """Why each sentence of a row is dropped (or ``None``), and its scores.
 
-    A paraphrase is kept when every review rates it ≥ 4 without a fault, a foil when every review says ok; a
-    row without reviews is kept.
+    Rows that went through a build hold what its reviews and checks said.  Of others, a paraphrase is kept when
+    every review rates it ≥ 4 without a fault, a foil when every review says ok; a row without reviews is kept.
     """
-    reasons: dict[str, list[str]] = {"lexical": [], "syntactic": [], "foil": []}
+    if (checks := row.get("checks")) is not None:
+        return {kind: (checks[kind]["reason"] or None, checks[kind]["scores"]) for kind in KINDS}
+    reasons: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for review in row.get("reviews") or []:
-        for kind in ("lexical", "syntactic"):
+        for kind in KINDS[:2]:
             faults = review[kind].get("faults") or []
             if faults or review[kind]["rating"] < _LOWEST_RATING:
                 reasons[kind] += faults or [f"rated {review[kind]['rating']}"]
         if not review["foil"]["ok"]:
             reasons["foil"] += review["foil"].get("faults") or ["not a foil"]
-    return {kind: ", ".join(dict.fromkeys(said)) or None for kind, said in reasons.items()}
+    found: dict[str, tuple[str | None, dict[str, float]]] = {}
+    for kind, said in reasons.items():
+        ratings = [review[kind].get("rating") for review in row.get("reviews") or []]
+        scores = {"rating": float(min(ratings))} if kind != "foil" and ratings else {}
+        found[kind] = (", ".join(dict.fromkeys(said)) or None, scores)
+    return found
 
 
 @dataclass
 class ReviewedSentences:
-    """Collects rows and gives the three tables; ``scores["rating"]`` is the lowest rating of a paraphrase."""
+    """Collects rows and gives the three tables; ``source`` is what their column of that name says."""
 
     source: str
     pairs: list[dict[str, Any]] = field(default_factory=list)
@@ -51,7 +59,7 @@ class ReviewedSentences:
 
     def add(self, row: dict[str, Any], image_id: str, caption_id: str, caption: str, split: str) -> None:
         """Sort the sentences of one caption."""
-        reasons = verdict(row)
+        verdicts = verdict(row)
         shared = {
             "image_id": image_id,
             "caption_id": caption_id,
@@ -61,13 +69,10 @@ class ReviewedSentences:
             "created": _CREATED,
             "split": split,
         }
-        for kind in ("lexical", "syntactic", "foil"):
-            entry: dict[str, Any] = {**shared, "pair_id": f"{caption_id}-{kind}", "kind": kind, "scores": {}}
-            ratings = [review[kind].get("rating") for review in row.get("reviews") or []]
-            if kind != "foil" and ratings:
-                entry["scores"] = {"rating": float(min(ratings))}
-            if reasons[kind] is not None:
-                self.rejected.append({**entry, "paraphrase": row[kind], "reason": reasons[kind]})
+        for kind, (reason, scores) in verdicts.items():
+            entry: dict[str, Any] = {**shared, "pair_id": f"{caption_id}-{kind}", "kind": kind, "scores": scores}
+            if reason is not None:
+                self.rejected.append({**entry, "paraphrase": row[kind], "reason": reason})
             elif kind == "foil":
                 self.foils.append({**entry, "foil": row[kind]})
             else:

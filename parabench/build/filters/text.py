@@ -1,0 +1,44 @@
+"""One text, three views: as it is stored, as it is compared, and as words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+# Invisible and without meaning in a sentence: zero-width space, word joiner, byte order mark, soft hyphen.
+_INVISIBLE = dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0x00AD))
+_PUNCTUATION = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "‐": "-", "‑": "-"})
+# For plain ASCII: letters stay, digits and apostrophes ask for the full rule below, all else separates.
+_ASCII = str.maketrans({chr(code): " " if chr(code) not in "'0123456789" else "\0" for code in range(128) if not chr(code).isalpha()})
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
+
+
+def normalise(text: str) -> str:
+    """The text as it is stored: NFC, no invisible characters, single spaces, none at the ends.  Idempotent.
+
+    Line breaks stay, since an answer of several lines is no sentence and has to be seen as such; so do control
+    and direction characters, which the check ``characters`` drops instead of hiding that they were there.
+    """
+    lines = unicodedata.normalize("NFC", text.translate(_INVISIBLE)).replace("\r\n", "\n").split("\n")
+    return "\n".join(" ".join(line.split(" ")).strip(" ") for line in map(_single_spaces, lines)).strip("\n ")
+
+
+def _single_spaces(line: str) -> str:
+    return re.sub(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+", " ", line)
+
+
+@lru_cache(maxsize=1 << 16)
+def words(text: str) -> tuple[str, ...]:
+    """The words as they are compared: NFKC, case folded, without punctuation; hyphens separate, apostrophes do not."""
+    if text.isascii():
+        plain = text.lower()
+        spaced = plain.translate(_ASCII)
+        return tuple(_WORD.findall(plain)) if "\0" in spaced else tuple(spaced.split())
+    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold().translate(_PUNCTUATION)
+    return tuple(_WORD.findall(folded))
+
+
+def comparable(text: str) -> str:
+    """The text as it is compared: its words with single spaces.  Idempotent; ``""`` where no word is left."""
+    return " ".join(words(text))
