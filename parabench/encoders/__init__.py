@@ -42,6 +42,8 @@ _TABLE = (
      Backend("hf", "hf:openai/clip-vit-base-patch32", "dual encoders of transformers: CLIP, SigLIP, ALIGN, …", ("torch", "transformers"), "hf")),
     ("parabench.encoders.sbert:SentenceEncoder",
      Backend("sbert", "sbert:sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers; text-only ones search a caption gallery", ("torch", "sentence_transformers"), "hf")),
+    ("parabench.encoders.trained:TrainedEncoder",
+     Backend("parabench", "parabench:models/scenes-align", "what `parabench train` writes, from a folder or the Hub", ("torch", "safetensors"), "train")),
     ("parabench.encoders.embeddings:StoredEmbeddings",
      Backend("embeddings", "embeddings:DIR", "precomputed vectors: image_ids.txt + image_embeddings.npy, texts.txt + text_embeddings.npy")),
     ("parabench.encoders.python_factory:load_factory",
