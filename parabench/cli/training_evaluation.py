@@ -25,7 +25,10 @@ def evaluator(recipe: Any) -> Callable[[Any], dict[str, float]] | None:
             run = evaluate(
                 encoder, benchmark, out=folder, split=recipe.split, images=images, metrics=METRICS, n_resamples=1, cache=False
             )
-        recalls = {name: run.value(name, "retrieval") for name in ("R@1", "R@5", "R@10") if name in run.result.tasks["retrieval"].metrics}
-        return {**{name: run.value(name) for name in METRICS}, **recalls}
+        scores = {name: run.value(name) for name in METRICS}
+        for name in ("R@1", "R@5", "R@10"):
+            if name in run.result.tasks["retrieval"].metrics:
+                scores[name] = run.value(name, "retrieval")
+        return scores
 
     return score

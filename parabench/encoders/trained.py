@@ -54,7 +54,7 @@ class TrainedEncoder:
         encoder = cls.__new__(cls)
         encoder.spec = encoder.fingerprint = f"parabench:{name}"
         encoder._precision, encoder._device, encoder._device_asked = precision, device, device
-        encoder.cacheable = False  # type: ignore[misc]
+        encoder.cacheable = False
         encoder.dim, encoder.resolved = model.config.embed_dim, {"backend": "parabench", "in_training": name}
         encoder.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         encoder.sees = model.image.sees

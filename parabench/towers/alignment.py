@@ -44,15 +44,22 @@ class AlignmentLayer(nn.Module):
 
 
 class AlignmentLayers(nn.Module):
-    """A stack of :class:`AlignmentLayer` and a last normalisation."""
+    """A stack of :class:`AlignmentLayer` and a last normalisation.
 
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    Args:
+        states: width of the token states that come in.
+        width: width of the layers; other than ``states``, a linear map leads from the one to the other.
+    """
+
+    def __init__(self, states: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
+        self.entry: Any = nn.Identity() if states == width else nn.Linear(states, width)
         self.layers = nn.ModuleList(AlignmentLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, states: Any, mask: Any) -> Any:
-        """``(n, t, width)`` states and ``(n, t)`` bool mask → ``(n, t, width)``."""
+        """``(n, t, states)`` and ``(n, t)`` bool mask → ``(n, t, width)``."""
+        states = self.entry(states)
         for layer in self.layers:
             states = layer(states, mask)
         return self.norm(states)

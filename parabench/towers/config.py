@@ -65,7 +65,8 @@ class TextConfig(Strict):
         max_length: tokens a text may have, special tokens included; longer ones are cut, the end token kept.
         pooling: how states become one vector, see :mod:`parabench.towers.pooling`.
         alignment_layers: transformer layers of the head, between the states and the pooling.
-        alignment_heads: attention heads of each; the trunk's own number by default.
+        alignment_width: their width; the trunk's own by default.
+        alignment_heads: attention heads of each; the trunk's own number by default, or one for 64 of another width.
         adapter: small trainable parts inside the trunk.
     """
 
@@ -78,6 +79,7 @@ class TextConfig(Strict):
     max_length: int = Field(default=77, ge=3)
     pooling: Pooling = "mean"
     alignment_layers: int = Field(default=0, ge=0)
+    alignment_width: int | None = Field(default=None, ge=8)
     alignment_heads: int | None = Field(default=None, ge=1)
     adapter: AdapterConfig | None = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from parabench.errors import MissingDependencyError, ModelError
 from parabench.storage import atomic_path, sha256_file, write_text
 from parabench.towers.dual_encoder import DualEncoder
@@ -20,6 +21,7 @@ from parabench.towers.image import ImageTower
 from parabench.towers.modes import is_frozen
 from parabench.towers.record import SETTINGS, WEIGHTS, ModelRecord, read_record
 from parabench.towers.text import TextTower
+
 
 def save_model(
     model: DualEncoder, folder: Path, training: dict[str, Any], *, tensors: dict[str, Any] | None = None, refer: bool = False

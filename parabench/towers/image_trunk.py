@@ -38,7 +38,8 @@ class Cells(nn.Module):
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """The descriptor itself, ``(width,)``."""
-        return picture_features(image)
+        described: NDArray[np.float32] = picture_features(image)
+        return described
 
     def forward(self, batch: Any) -> Any:
         """``(n, width)`` unchanged."""
@@ -86,7 +87,8 @@ class Features(nn.Module):
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """The vector of an image *id*."""
-        return self.of([str(image)])[0]
+        vector: NDArray[np.float32] = self.of([str(image)])[0]
+        return vector
 
     def save(self, folder: Path) -> None:
         """Write ids and vectors."""
@@ -130,7 +132,8 @@ class OpenClipTrunk(nn.Module):
                                  "check image.weights and the network") from error  # fmt: skip
         self.network = model.visual
         settings = dict(getattr(model.visual, "preprocess_cfg", None) or {})
-        self.mean, self.std = model.visual.image_mean or open_clip.OPENAI_DATASET_MEAN, model.visual.image_std or open_clip.OPENAI_DATASET_STD
+        self.mean = getattr(model.visual, "image_mean", None) or open_clip.OPENAI_DATASET_MEAN
+        self.std = getattr(model.visual, "image_std", None) or open_clip.OPENAI_DATASET_STD
         self.interpolation = settings.get("interpolation", "bicubic")
         self._transform = open_clip.image_transform(
             model.visual.image_size, is_train=False, mean=self.mean, std=self.std, interpolation=self.interpolation
@@ -166,9 +169,8 @@ class TimmTrunk(nn.Module):
         except Exception as error:  # hub and file errors come in many classes
             raise ModelError(f"the weights of timm's {config.name} could not be had: {' '.join(str(error).split())[:200]}",
                              "check the network, or leave image.weights out to train from scratch") from error  # fmt: skip
-        self._transform = timm.data.create_transform(
-            **timm.data.resolve_data_config({}, model=self.network), is_training=False
-        )
+        data: Any = timm.data
+        self._transform = data.create_transform(**data.resolve_data_config({}, model=self.network), is_training=False)
         self.width = int(self.network.num_features)
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:

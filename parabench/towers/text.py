@@ -40,16 +40,18 @@ class TextTower(PartlyFrozen):
         elif config.adapter is not None:
             _insert_lora(trunk, config.adapter.rank)
         self.alignment = None
+        width = trunk.width
         if config.alignment_layers:
-            heads = config.alignment_heads or trunk.heads
-            if trunk.width % heads:
+            width = config.alignment_width or trunk.width
+            heads = config.alignment_heads or (trunk.heads if width == trunk.width else max(1, width // 64))
+            if width % heads:
                 raise UsageError(
-                    f"{heads} attention heads do not divide the width {trunk.width} of the token states",
+                    f"{heads} attention heads do not divide the width {width} of the alignment layers",
                     "choose strategy.heads so that they do",
                 )
-            self.alignment = AlignmentLayers(trunk.width, config.alignment_layers, heads)
-        self.projection = nn.Linear(trunk.width, embed_dim, bias=False)
-        standard_normal(self.projection.weight, trunk.width**-0.5)
+            self.alignment = AlignmentLayers(trunk.width, width, config.alignment_layers, heads)
+        self.projection = nn.Linear(width, embed_dim, bias=False)
+        standard_normal(self.projection.weight, width**-0.5)
 
     @classmethod
     def build(

@@ -23,6 +23,7 @@ from parabench.errors import DataError
 from parabench.progress import bar, note
 from parabench.storage import atomic_path, cache_home, disk_errors, sha256_json, sha256_text
 from parabench.towers.folder import digest
+from parabench.towers.pooling import pool
 from parabench.towers.texts import Texts
 from parabench.train.data.captions import CaptionSet
 
@@ -89,8 +90,8 @@ def open_store(
     Raises:
         DataError: a state is not finite (names the item).
     """
-    key = sha256_json([FORMAT, what, precision, SHARD, hashlib.sha256("\n".join(contents).encode()).hexdigest()])
-    home = (cache_home() / "features" if folder is None else folder) / key[:32]
+    key = _key(what, contents, precision)
+    home = _home(folder, key)
     with disk_errors(home):
         home.mkdir(parents=True, exist_ok=True)
     values: list[NDArray[Any]] = []
@@ -110,10 +111,12 @@ def open_store(
     return FeatureStore(key, values, starts)
 
 
-def text_store(tower: Any, texts: Sequence[str], *, precision: str, device: str, batch: int = 128) -> FeatureStore:
+def text_store(
+    tower: Any, texts: Sequence[str], *, precision: str, device: str, batch: int = 128, folder: Path | None = None
+) -> FeatureStore:
     """The states that a text tower's frozen trunk makes of all texts (pooled where no layer reads them)."""
 
-    def compute(items: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def run(items: list[int], cacheable: Callable[[Texts], Texts]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         ids = tower.tokenizer.ids([texts[item] for item in items])
         made: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(items)
         order = sorted(range(len(items)), key=lambda row: len(ids[row]))  # like lengths together: no padding work
@@ -121,20 +124,40 @@ def text_store(tower: Any, texts: Sequence[str], *, precision: str, device: str,
         with torch.no_grad():
             for start in range(0, len(order), batch):
                 rows = order[start : start + batch]
-                out = tower.cacheable(Texts.pad([ids[row] for row in rows], tower.tokenizer.pad_id).to(device))
+                out = cacheable(Texts.pad([ids[row] for row in rows], tower.tokenizer.pad_id).to(device))
                 states = out.values.float().cpu().numpy()
                 for row, state, length in zip(rows, states, out.lengths.tolist(), strict=True):
                     made[row] = state[:length].copy()
         return np.concatenate(made), np.array([len(state) for state in made], np.int64)
 
-    what = {
-        "trunk": digest(tower.trunk), "tokenizer": tower.tokenizer.identity,
-        "states": "tokens" if tower.alignment is not None else tower.config.pooling,
-    }  # fmt: skip
-    return open_store(what, [sha256_text(text) for text in texts], compute, precision=precision, noun="text")
+    def compute(items: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return run(items, tower.cacheable)
+
+    def compute_tokens(items: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return run(items, lambda held: Texts(tower.states(held), held.lengths))
+
+    def pooled(items: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        made = []
+        for start in range(0, len(items), batch):
+            held = tokens.texts(items[start : start + batch])
+            made.append(pool(held.values, held.lengths, tower.config.pooling).numpy())
+        return np.concatenate(made), np.ones(len(items), np.int64)
+
+    what = {"trunk": digest(tower.trunk), "tokenizer": tower.tokenizer.identity, "states": "tokens"}
+    contents = [sha256_text(text) for text in texts]
+    if tower.alignment is None:
+        last = (len(texts) - 1) // SHARD
+        if (_home(folder, _key(what, contents, precision)) / f"shard-{last:05d}.safetensors").exists():
+            # another strategy had all token states stored: pooling them is cheaper than the language model
+            tokens = open_store(what, contents, compute_tokens, precision=precision, noun="text", folder=folder)
+            compute = pooled
+        what["states"] = tower.config.pooling
+    return open_store(what, contents, compute, precision=precision, noun="text", folder=folder)
 
 
-def image_store(tower: Any, data: CaptionSet, *, precision: str, device: str, batch: int = 64) -> FeatureStore:
+def image_store(
+    tower: Any, data: CaptionSet, *, precision: str, device: str, batch: int = 64, folder: Path | None = None
+) -> FeatureStore:
     """The vectors that an image tower's frozen trunk makes of all pictures."""
 
     def compute(items: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -148,7 +171,16 @@ def image_store(tower: Any, data: CaptionSet, *, precision: str, device: str, ba
         return np.concatenate(made), np.ones(len(items), np.int64)
 
     what = {"trunk": digest(tower.trunk), "image": tower.config.model_dump(include={"kind", "name", "weights", "vision"})}
-    return open_store(what, [data.content(image_id) for image_id in data.image_ids], compute, precision=precision, noun="picture")
+    return open_store(what, [data.content(image_id) for image_id in data.image_ids], compute, precision=precision,
+                      noun="picture", folder=folder)  # fmt: skip
+
+
+def _key(what: dict[str, Any], contents: Sequence[str], precision: str) -> str:
+    return sha256_json([FORMAT, what, precision, SHARD, hashlib.sha256("\n".join(contents).encode()).hexdigest()])
+
+
+def _home(folder: Path | None, key: str) -> Path:
+    return (cache_home() / "features" if folder is None else folder) / key[:32]
 
 
 def _pack(

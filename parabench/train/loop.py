@@ -149,7 +149,7 @@ class _Run:
                 meter.add(settings.batch * settings.accumulate)
                 if log is not None and (done % recipe.run.log_every == 0 or done == settings.steps):
                     log.write(done, {
-                        "loss": total, "lr": lr, "scale": float(model.logit_scale.exp()), "gradient_norm": norm,
+                        "loss": total, "lr": lr, "scale": float(model.logit_scale.detach().exp()), "gradient_norm": norm,
                         "samples_per_second": round(meter.read(), 2), "memory_mb": round(memory_mb(place.device), 1),
                         **self._setup.counts(),
                     })  # fmt: skip
@@ -177,9 +177,10 @@ class _Run:
         if not place.is_first:
             return
         learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        held = sum(parameter.numel() for parameter in model.parameters())
         training = {
             "recipe": recipe.model_dump(), "recipe_sha256": recipe.digest, "data": self._setup.data_record,
-            "parameters": {"total": sum(p.numel() for p in model.parameters()), "trained": learned},
+            "parameters": {"total": held, "trained": learned},
             "ranks": place.size, "device": place.device, "precision": recipe.optimiser.precision,
             "versions": {"parabench": __version__, **versions(_PACKAGES)}, "scores": self._scores,
         }  # fmt: skip
@@ -190,7 +191,7 @@ class _Run:
         write_text(self._folder / "recipe.yaml", recipe.to_yaml())
         write_text(self._folder / "README.md", model_card(record, open_clip=loadable))
         note(
-            f"model: {self._folder} ({learned:,} of {training['parameters']['total']:,} parameters trained"
+            f"model: {self._folder} ({learned:,} of {held:,} parameters trained"
             + (f" in {self._seconds:.0f} s, {memory_mb(place.device):.0f} MB" if self._seconds else "") + ")"
         )
 

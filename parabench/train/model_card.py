@@ -64,4 +64,4 @@ def _tower(values: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _options(values: dict[str, Any]) -> str:
-    return values["name"] + "".join(f", {key} {value}" for key, value in values.items() if key != "name" and value is not None)
+    return str(values["name"]) + "".join(f", {key} {value}" for key, value in values.items() if key != "name" and value is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -69,7 +70,7 @@ class DataRecipe(Strict):
     only: str = ""
     image_column: str = "image"
     caption_column: str = "caption"
-    rewrites: list[Literal["paraphrases", "captions"]] = Field(default_factory=lambda: ["paraphrases", "captions"])
+    rewrites: list[Literal["paraphrases", "captions"]] = Field(default=["paraphrases", "captions"])
     limit: int | None = Field(default=None, ge=2)
     resampled: bool = False
     shuffle: int = Field(default=2048, ge=1)
@@ -320,10 +321,8 @@ def _apply(values: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise UsageError(f"--set {change!r}: the value is not YAML", "quote it") from None
         if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-            try:
+            with contextlib.suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         if last == "name" and path and path[-1] in ("strategy", "loss") and place.get("name") != value:
             place.clear()  # the options of another strategy or loss would be unknown keys
         if not path and last in ("strategy", "loss") and isinstance(value, str):

@@ -18,7 +18,7 @@ from parabench.train.data.shards import ShardBatches
 from parabench.train.data.sources import caption_set
 from parabench.train.data.views import Order, Views
 from parabench.train.distributed import Ranks
-from parabench.train.features import image_store, text_store
+from parabench.train.features import FeatureStore, image_store, text_store
 from parabench.train.recipe import Recipe
 from parabench.train.strategies.base import apply
 
@@ -100,7 +100,7 @@ def _text_source(recipe: Recipe, data: CaptionSet, model: DualEncoder, place: Ra
     tower = model.text
     if not (tower.trunk_is_frozen and recipe.data.cache):
         return Tokens(tower.tokenizer, data.texts)
-    store = _first_then_all(place, lambda: text_store(
+    store: FeatureStore = _first_then_all(place, lambda: text_store(
         tower, data.texts, precision=recipe.data.cache_precision, device=place.device))  # fmt: skip
     return store.texts
 

@@ -51,7 +51,7 @@ def _coco(recipe: DataRecipe) -> CaptionSet:
     path = _file(recipe.path, "data.path", "an official captions_train2017.json or dataset_coco.json")
     entries = read_karpathy(path) if _is_karpathy(path) else read_official(path)
     if recipe.split is not None:
-        known = {entry.get("split") for entry in entries if entry.get("split")}
+        known = {str(entry["split"]) for entry in entries if entry.get("split")}
         entries = [entry for entry in entries if entry.get("split") == recipe.split]
         if not entries:
             raise UsageError(f"{path} has no split '{recipe.split}'", did_you_mean(recipe.split, known))

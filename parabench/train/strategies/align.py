@@ -22,17 +22,20 @@ class Align(Strategy):
 
     Attributes:
         layers: number of alignment layers.
-        heads: attention heads of each; the language model's own number by default.
+        width: their width; the language model's own by default.  A smaller one is cheaper by its square.
+        heads: attention heads of each; the language model's own number by default, or one for 64 of another width.
     """
 
     trunk: ClassVar[Literal["all", "some", "frozen"]] = "frozen"
     name: Literal["align", "align-unlock"] = "align"
     layers: int = Field(default=2, ge=1)
+    width: int | None = Field(default=None, ge=8)
     heads: int | None = Field(default=None, ge=1)
 
     def text_config(self, text: TextRecipe) -> TextConfig:
         """The language model under alignment layers."""
-        return super().text_config(text).model_copy(update={"alignment_layers": self.layers, "alignment_heads": self.heads})
+        update = {"alignment_layers": self.layers, "alignment_width": self.width, "alignment_heads": self.heads}
+        return super().text_config(text).model_copy(update=update)
 
     def trains(self, tower: Any) -> Iterator[str]:
         """Alignment layers and projection."""
