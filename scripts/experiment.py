@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
         store = ImageStore(test)
         pictures[data] = CaptionSet(data, test.image_ids, [["-"]] * len(test.image_ids), store.open, store.sha256)
     arms = options.arms or [*STRATEGIES, *ABLATIONS]
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.seeds):
         for name in arms:
             for data, benchmark in benchmarks.items():
                 slug = f"{data}/{name.replace(', ', '-').replace(' ', '-')}/seed-{seed}"
@@ -310,7 +310,8 @@ def main() -> None:
     one.add_argument("--flickr8k", type=Path)
     one.add_argument("--sts", type=Path)
     one.add_argument("--seeds", type=int, default=3)
-    one.add_argument("--steps", type=int, default=300)
+    one.add_argument("--first-seed", type=int, default=0, help="several processes may share the seeds")
+    one.add_argument("--steps", type=int, default=200)
     one.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     one.add_argument("--arms", nargs="+", choices=[*STRATEGIES, *ABLATIONS])
     one.add_argument("--verbose", action="store_true")
