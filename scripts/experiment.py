@@ -190,11 +190,15 @@ def figures_of(work: Path, data: str, name: str) -> list[tuple[Path, dict]]:
     return [(path.parent, json.loads(path.read_text())) for path in sorted(folder.glob("seed-*/figures.json"))]
 
 
+def read_pairs(folder: Path):
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder / "run" / "pairs.parquet").to_pandas()
+
+
 def mean_pairs(found: list[tuple[Path, dict]]):
     """Per pair means over seeds of AO@10, JS@10 and the hits of caption and paraphrase, with each pair's picture."""
-    from parabench.evaluate import Run
-
-    frames = [Run.load(folder / "run").pairs for folder, _ in found]
+    frames = [read_pairs(folder) for folder, _ in found]
     columns = ["AO@10", "JS@10", "caption_hit@10", "paraphrase_hit@10"]
     values = np.mean([frame[columns].to_numpy(np.float64) for frame in frames], axis=0)
     return dict(zip(columns, values.T, strict=True)), frames[0]["image_id"].to_numpy()
@@ -242,11 +246,9 @@ def table(work: Path, data: str, names: list[str]) -> list[str]:
 
 
 def by_kind(work: Path, data: str, names: list[str]) -> list[str]:
-    from parabench.evaluate import Run
-
     lines, kinds = [], None
     for name in names:
-        found = [Run.load(folder / "run").pairs for folder, _ in figures_of(work, data, name)]
+        found = [read_pairs(folder) for folder, _ in figures_of(work, data, name)]
         if not found:
             continue
         means = [frame.groupby("kind")["AO@10"].mean() for frame in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator
@@ -121,11 +122,8 @@ def ranks(device: str) -> Iterator[Ranks]:
     if chosen == "cuda":
         chosen = resolve_device(f"cuda:{local}")
         torch.cuda.set_device(local)
-    joined = dist.is_initialized()
-    if not joined:
+    if not dist.is_initialized():
+        # Left open until the process ends: a second group of the same processes would wait for the first one's keys.
         dist.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
-    try:
-        yield Ranks(rank, size, chosen)
-    finally:
-        if not joined:
-            dist.destroy_process_group()
+        atexit.register(dist.destroy_process_group)
+    yield Ranks(rank, size, chosen)

@@ -230,7 +230,7 @@ class _Run:
 
 def _finished(folder: Path, recipe: Recipe, place: Ranks, *, overwrite: bool) -> bool:
     """Whether the folder holds this recipe's finished model; makes sure that nobody else's is destroyed."""
-    if (folder / SETTINGS).exists() and not overwrite:
+    if place.collect((folder / SETTINGS).exists() and not overwrite)[0]:  # all ranks follow what the first one saw
         held = read_record(folder).training
         if held.get("recipe_sha256") != recipe.digest:
             raise ModelError(

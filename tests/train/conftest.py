@@ -25,9 +25,8 @@ def minilm() -> str:
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory, minilm) -> str:
     """MiniLM's tokeniser with a random BERT of two narrow layers and real dropout."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
     import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny-lm")
     tokenizer = AutoTokenizer.from_pretrained(minilm)

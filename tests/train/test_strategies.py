@@ -41,7 +41,7 @@ def test_exactly_the_declared_parameters_move(recipe_of, case):
     recipe, model, declared = built(recipe_of, case)
     before = {name: value.clone() for name, value in model.named_parameters()}
     optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
-    texts = tokenize(model.text.tokenizer, [f"a {word}" for word in "dog cat boat car tree house cup ball".split()])
+    texts = tokenize(model.text.tokenizer, [f"a {word}" for word in ["dog", "cat", "boat", "car", "tree", "house", "cup", "ball"]])
     images = torch.randn(8, 24)
     model.train()
     for _ in range(3):  # branches that start at zero let gradients in from the second step on
