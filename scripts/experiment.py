@@ -153,9 +153,7 @@ def run(options: argparse.Namespace) -> None:
         whole = load(data)
         test = whole.select("test")
         benchmarks[data] = test
-        said = [*test.pairs["caption"].to_pylist(), *test.pairs["paraphrase"].to_pylist(), *test.foils["foil"].to_pylist(),
-                *test.foils["caption"].to_pylist(), *(text for a, b, _ in sts for text in (a, b))]  # fmt: skip
-        texts[data] = list(dict.fromkeys(said))
+        texts[data] = texts_of(test, sts)
         store = ImageStore(test)
         pictures[data] = CaptionSet(data, test.image_ids, [["-"]] * len(test.image_ids), store.open, store.sha256)
     arms = options.arms or [*STRATEGIES, *ABLATIONS]
@@ -183,6 +181,40 @@ def run(options: argparse.Namespace) -> None:
                 figures |= {"trained": encoder.trained, "cpu_seconds": seconds, "steps": options.steps}
                 (folder / "figures.json").write_text(json.dumps(figures, indent=1))
                 note(f"{slug}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if key not in ("trained", "steps")))
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Write what `parabench demo` shows of ``scratch`` and ``align``: their vectors for scenes' test split, in float16."""
+    import torch
+
+    from parabench.data import ImageStore, load
+    from parabench.encoders.demo import key_of
+    from parabench.retrieval.embed import unit
+    from parabench.train.data.captions import CaptionSet
+
+    torch.set_num_threads(1)
+    test = load("scenes").select("test")
+    sts = sts_rows(options.sts)
+    texts = texts_of(test, sts)
+    store = ImageStore(test)
+    pictures = CaptionSet("scenes", test.image_ids, [["-"]] * len(test.image_ids), store.open, store.sha256)
+    said = texts_of(test, [])
+    for name in ("scratch", "align"):
+        encoder = Fast(options.work / "scenes" / name / "seed-0" / "model", texts, pictures)
+        vectors = [encoder.encode_text(said[start : start + 500]) for start in range(0, len(said), 500)]
+        keys = [key_of("text", text) for text in said] + [key_of("image", image_id) for image_id in test.image_ids]
+        matrix = unit(np.concatenate([*vectors, encoder.encode_images(test.image_ids)])).astype(np.float16)
+        np.savez_compressed(
+            options.folder / f"demo_{name}.npz", keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 8), vectors=matrix,
+            n_parameters=encoder.n_parameters,
+        )  # fmt: skip
+
+
+def texts_of(test, sts: list[tuple[str, str, float]]) -> list[str]:
+    """Every text that an evaluation reads, once."""
+    said = [*test.pairs["caption"].to_pylist(), *test.pairs["paraphrase"].to_pylist(), *test.foils["foil"].to_pylist(),
+            *test.foils["caption"].to_pylist(), *(text for a, b, _ in sts for text in (a, b))]  # fmt: skip
+    return list(dict.fromkeys(said))
 
 
 def figures_of(work: Path, data: str, name: str) -> list[tuple[Path, dict]]:
@@ -321,6 +353,10 @@ def main() -> None:
     two = commands.add_parser("report")
     two.add_argument("--page", type=Path, default=Path("docs/experiment.md"))
     two.set_defaults(call=report)
+    three = commands.add_parser("demo")
+    three.add_argument("--sts", type=Path, help="as in run, so that stored states are found again")
+    three.add_argument("--folder", type=Path, default=Path("parabench/encoders"))
+    three.set_defaults(call=demo)
     options = parser.parse_args()
     options.call(options)
 

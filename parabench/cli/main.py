@@ -10,7 +10,7 @@ from parabench.errors import UsageError, did_you_mean
 from parabench.version import __version__
 
 COMMANDS = {
-    "demo": ("parabench.cli.demo", "Compare four encoders on the built-in set, offline, in under a minute."),
+    "demo": ("parabench.cli.demo", "Compare six encoders on the built-in set, offline, in under a minute."),
     "evaluate": ("parabench.cli.evaluate", "Evaluate encoders: same pictures for other words?"),
     "train": ("parabench.cli.train", "Train a dual encoder from a recipe: frozen language model, alignment layers, …"),
     "report": ("parabench.cli.report", "Write the HTML page of one or more finished runs."),

@@ -48,6 +48,8 @@ _TABLE = (
      Backend("embeddings", "embeddings:DIR", "precomputed vectors: image_ids.txt + image_embeddings.npy, texts.txt + text_embeddings.npy")),
     ("parabench.encoders.python_factory:load_factory",
      Backend("python", "python:package.module:factory", "your own code: a function that returns encode_text and encode_images")),
+    ("parabench.encoders.demo:DemoEncoder",
+     Backend("demo", "demo:align", "two trained models as their vectors for scenes' test split: align, scratch")),
     ("parabench.encoders.cca:CcaEncoder",
      Backend("cca", "cca:scenes", "a small trained baseline: canonical correlation of words and colours, fitted here in seconds")),
     ("parabench.encoders.tfidf:TfidfEncoder",

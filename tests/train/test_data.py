@@ -207,7 +207,8 @@ def test_shards_resume_at_the_exact_sample(tmp_path, options):
     assert not {3, 25, 41} & set(flat)
     if "resampled" not in options:
         assert collections.Counter(flat[:57]) == collections.Counter(set(range(60)) - {3, 25, 41})
-        assert flat[:57] != flat[57:114]
+        if options != {"shuffle": 1}:  # unmixed, two of the six orders of three shards may be the same
+            assert flat[:57] != flat[57:114]
 
 
 def test_ranks_read_different_shards(tmp_path):
