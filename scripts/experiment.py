@@ -43,7 +43,6 @@ ABLATIONS = {
     "scratch, sampled-rewrites": {**SCRATCH, "loss": {"name": "sampled-rewrites"}},
     "scratch, rank-consistency": {**SCRATCH, "loss": {"name": "rank-consistency"}},
 }
-LEARNS_LM = ("adapter", "lora", "align-unlock", "finetune")
 
 
 def recipe_of(name: str, data: str, seed: int, lm: str, features: Path, steps: int):
