@@ -34,6 +34,7 @@ STRATEGIES = {
 ABLATIONS = {
     "align, 1 layer": {"strategy": {"name": "align", "layers": 1, "width": 128}},
     "align, 4 layers": {"strategy": {"name": "align", "layers": 4, "width": 128}},
+    "align, cls pooling": {**ALIGN, "text": {"pooling": "cls"}},
     "align, 3 of 6 LM layers": {**ALIGN, "text": {"layers": 3}},
     "align, multi-positive": {**ALIGN, "loss": {"name": "multi-positive"}},
     "align, sampled-rewrites": {**ALIGN, "loss": {"name": "sampled-rewrites"}},
@@ -43,6 +44,13 @@ ABLATIONS = {
     "scratch, sampled-rewrites": {**SCRATCH, "loss": {"name": "sampled-rewrites"}},
     "scratch, rank-consistency": {**SCRATCH, "loss": {"name": "rank-consistency"}},
 }
+
+
+PAIRED = {
+    "AO@10": "AO@10", "JS@10": "JS@10", "caption_hit@1": "R@1 of captions", "caption_hit@10": "R@10 of captions",
+    "paraphrase_hit@10": "R@10 of paraphrases",
+}  # fmt: skip
+"""Column of ``pairs.parquet`` → what the paired tables call it."""
 
 
 def recipe_of(name: str, data: str, seed: int, lm: str, features: Path, steps: int):
@@ -228,9 +236,9 @@ def read_pairs(folder: Path):
 
 
 def mean_pairs(found: list[tuple[Path, dict]]):
-    """Per pair means over seeds of AO@10, JS@10 and the hits of caption and paraphrase, with each pair's picture."""
+    """Means over seeds of what is compared, a value a pair, with each pair's picture."""
     frames = [read_pairs(folder) for folder, _ in found]
-    columns = ["AO@10", "JS@10", "caption_hit@10", "paraphrase_hit@10"]
+    columns = list(PAIRED)
     values = np.mean([frame[columns].to_numpy(np.float64) for frame in frames], axis=0)
     return dict(zip(columns, values.T, strict=True)), frames[0]["image_id"].to_numpy()
 
@@ -246,10 +254,10 @@ def paired_rows(work: Path, data: str, baseline: str, names: list[str]) -> list[
         if name == baseline or not figures_of(work, data, name):
             continue
         other, _ = mean_pairs(figures_of(work, data, name))
-        for column in ("AO@10", "caption_hit@10"):
+        for column, label in PAIRED.items():
             found = paired_differences(other[column] - base[column], clusters)[0]
             p_values.append(found.p)
-            rows.append((name, column.replace("caption_hit@10", "R@10 of captions, by pair"), found))
+            rows.append((name, label, found))
     adjusted = holm(p_values) if rows else []
     return [
         f"| {name} − {baseline} | {metric} | {found.difference:+.3f} | [{found.ci_low:+.3f}, {found.ci_high:+.3f}] | {p:.4f} |"
