@@ -42,7 +42,7 @@ def step_of(variant: str, options: argparse.Namespace):
             model = open_clip.CustomTextCLIP(embed_dim=512, vision_cfg=vision, text_cfg=text)
             model.lock_text_tower(unlocked_layers=0)
             model.text.proj.requires_grad_(True)
-            tokenizer = open_clip.HFTokenizer(options.lm, context_length=77)
+            tokenizer = open_clip.tokenizer.HFTokenizer(options.lm, context_length=77)
         else:
             model, tokenizer = open_clip.create_model("ViT-B-32"), open_clip.get_tokenizer("ViT-B-32")
         model.to(options.device).train()
@@ -129,12 +129,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="steps in one timing")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.variant:
         return child(options)
     found = {}
-    for variant in VARIANTS:
+    for variant in options.only:
         done = subprocess.run([sys.executable, __file__, "--variant", variant, *sys.argv[1:]], capture_output=True, text=True,
                               env={**os.environ, "OMP_NUM_THREADS": str(options.threads)})  # fmt: skip
         if done.returncode:
@@ -143,6 +144,8 @@ def main() -> None:
         print(f"{variant:22s} {found[variant]['wall']:9.2f} samples/s, {found[variant]['cpu']:9.2f} by CPU time, {found[variant]['memory']:6.0f} MB", flush=True)
     for name, ours, theirs in (("all trained", "ours", "open_clip"), ("locked language model", "ours-frozen-lm", "open_clip-locked-lm"),
                                ("both towers frozen, cached against uncached", "ours-cached", "ours-both-locked")):  # fmt: skip
+        if ours not in found or theirs not in found:
+            continue
         print(f"{name}: {found[ours]['wall'] / found[theirs]['wall']:.2f}x ({found[ours]['cpu'] / found[theirs]['cpu']:.2f}x by CPU time)")
     return None
 
