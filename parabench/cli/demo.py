@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-DEMO_MODELS = ("random:512", "constant:512", "tfidf:", "cca:scenes")
+DEMO_MODELS = ("random:512", "constant:512", "tfidf:", "cca:scenes", "demo:scratch", "demo:align")
 
 
 @click.command("demo")
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Where the runs and the page go.")
 def command(out: Path) -> None:
-    """Compare four encoders on the built-in pictures: a random one, a constant one, one that counts words, one that was trained.
+    """Compare six encoders on the built-in pictures: random, constant, word counts, and three that were trained.
 
-    Needs no network, no key, no GPU and no torch.
+    demo:scratch and demo:align are the experiment's two text towers; the package holds their vectors for these
+    pictures and texts, not their weights.  Needs no network, no key, no GPU and no torch.
     """
     from parabench.data import load
     from parabench.evaluate import evaluate, slug
@@ -24,7 +25,7 @@ def command(out: Path) -> None:
     benchmark = load("scenes", split="test")
     runs = []
     for model in DEMO_MODELS:
-        note(f"model: {model}")
+        note(f"model: {model}" + (" (its shipped vectors; the weights come from `parabench train`)" if model.startswith("demo:") else ""))
         runs.append(evaluate(model, benchmark, out=out / slug(model), overwrite=True))
     page = out / "report.html"
     write_report(runs, benchmark, (), page)

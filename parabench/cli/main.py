@@ -10,17 +10,18 @@ from parabench.errors import UsageError, did_you_mean
 from parabench.version import __version__
 
 COMMANDS = {
-    "demo": ("parabench.cli.demo", "Compare four encoders on the built-in set, offline, in under a minute."),
+    "demo": ("parabench.cli.demo", "Compare six encoders on the built-in set, offline, in under a minute."),
     "evaluate": ("parabench.cli.evaluate", "Evaluate encoders: same pictures for other words?"),
     "compare": ("parabench.cli.compare", "Compare finished runs pair by pair: differences, intervals, p-values."),
+    "train": ("parabench.cli.train", "Train a dual encoder from a recipe: frozen language model, alignment layers, …"),
     "report": ("parabench.cli.report", "Write the HTML page of one or more finished runs."),
     "build-dataset": ("parabench.cli.build_dataset", "Build a paraphrase benchmark from captions: by LLM, people, rules, or import."),
-    "models": ("parabench.cli.models", "List the kinds of encoders and how to name them."),
-    "datasets": ("parabench.cli.datasets", "List the built-in benchmarks."),
     "review": ("parabench.cli.review", "Let people judge the sentences of a build: page, export, import."),
     "publish": ("parabench.cli.publish", "Put a finished dataset or model on the Hugging Face Hub or in a folder."),
     "submit": ("parabench.cli.submit", "Make and check the leaderboard submission of a finished run."),
     "leaderboard": ("parabench.cli.leaderboard", "Validate submissions; build and serve the leaderboard's site."),
+    "models": ("parabench.cli.models", "List the kinds of encoders and how to name them."),
+    "datasets": ("parabench.cli.datasets", "List the built-in benchmarks."),
     "doctor": ("parabench.cli.doctor", "Say what is installed, what is missing and how to get it."),
 }
 """Command name → (module, one-line help)."""

@@ -20,11 +20,13 @@ def command(runs: tuple[Path, ...], images: tuple[Path, ...], dataset: str | Non
     of your own; without it the page has placeholders.
     """
     from parabench.evaluate import Run
-    from parabench.report import dataset_of, print_runs, write_report
+    from parabench.report import dataset_of, print_runs, print_tasks, write_report
 
     loaded = [Run.load(folder) for folder in runs]
     benchmark = dataset_of(loaded, dataset, gallery=gallery, images=images)
     page = out or (loaded[0].folder / "report.html" if len(loaded) == 1 else Path("report.html"))
     write_report(loaded, benchmark, images, page)
-    print_runs(loaded)
+    if ranked := [run for run in loaded if "paraphrase" in run.result.tasks]:
+        print_runs(ranked)
+    print_tasks(loaded)
     click.echo(f"page: {page}")

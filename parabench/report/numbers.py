@@ -7,26 +7,38 @@ import math
 from parabench.evaluate.result import Measure
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """``.457``, ``1.000``, ``86.72``, ``-.012``; a dash where there is none."""
+def number(value: float | None, *, hundred: bool = False) -> str:
+    """``.457``, ``1.000``, ``86.72``, ``-.012``; a dash where there is none.
+
+    ``hundred``: the value is one of a scale to 100, and has two decimals however small it is.
+    """
     if value is None or not math.isfinite(value):
         return "–"
-    if abs(value) > 1:
+    if hundred or abs(value) > 1:
         return f"{value:,.2f}"
-    text = f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+    text = f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
     return text.removeprefix("-") if not text.strip("-.0") else text
 
 
 def interval(low: float | None, high: float | None) -> str:
     """``[.437, .477]``, empty where there is none."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    if low is None or high is None:
+        return ""
+    hundred = max(abs(low), abs(high)) > 1
+    return f"[{number(low, hundred=hundred)}, {number(high, hundred=hundred)}]"
+
+
+def value_of(measure: Measure) -> str:
+    """The value with the decimals of its interval."""
+    ends = [abs(end) for end in (measure.ci_low, measure.ci_high) if end is not None]
+    return number(measure.value, hundred=max(ends, default=0.0) > 1)
 
 
 def measured(measure: Measure | None) -> str:
     """``.457 [.437, .477]``: a value with its interval."""
     if measure is None:
         return ""
-    return f"{number(measure.value)} {interval(measure.ci_low, measure.ci_high)}".strip()
+    return f"{value_of(measure)} {interval(measure.ci_low, measure.ci_high)}".strip()
 
 
 def percent(value: float) -> str:

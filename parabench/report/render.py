@@ -58,4 +58,6 @@ def set_line(result: Result) -> str:
     """``flickr8k, split test: 2,000 pairs, 1,091 pictures``."""
     dataset = result.dataset
     split = f", split {dataset.split}" if dataset.split else ""
+    if not dataset.n_pairs:
+        return f"{dataset.name}{split}"
     return f"{dataset.name}{split}: {count(dataset.n_pairs)} pairs, {count(dataset.n_images)} pictures"

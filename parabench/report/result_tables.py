@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from parabench.evaluate.comparison import Comparison
 from parabench.evaluate.result import Measure, Result
-from parabench.report.numbers import count, interval, measured, number, p_value
+from parabench.report.numbers import count, interval, measured, number, p_value, value_of
 from parabench.report.table import Table
 
 COLUMNS = (
@@ -157,12 +157,12 @@ def _measures(name: str, caption: str, rows: Sequence[tuple[str, str, Measure]],
     return Table(
         name, caption, ("metric", *(("model",) if several else ()), "value", "95 %", *(heading for heading, _ in optional), "n", "pictures"),
         tuple(
-            (metric, *((model,) if several else ()), _value(metric, m.value), interval(m.ci_low, m.ci_high),
+            (metric, *((model,) if several else ()), _value(metric, m), interval(m.ci_low, m.ci_high),
              *(number(getattr(m, field)) for _, field in optional), count(m.n), count(m.clusters))
             for metric, model, m in rows
         ), n_text_columns=2 if several else 1,
     )  # fmt: skip
 
 
-def _value(metric: str, value: float) -> str:
-    return f"{value:g}" if metric.startswith("MedR") else number(value)
+def _value(metric: str, measure: Measure) -> str:
+    return f"{measure.value:g}" if metric.startswith("MedR") else value_of(measure)

@@ -8,6 +8,7 @@ from parabench.evaluate.result import Result
 from parabench.evaluate.run import Run
 from parabench.report.numbers import measured
 from parabench.report.reading import reading
+from parabench.report.render import set_line
 from parabench.report.result_tables import lead_metric, table_columns
 
 NARROW = ("AO@10", "JS@10", "R@10", "R@10 para.", "foil-AUC")
@@ -23,7 +24,8 @@ def print_runs(runs: Sequence[Run]) -> None:
     first = results[0].dataset
     console = Console(soft_wrap=False, markup=False, emoji=False)  # model specs and kinds are data
     wide = console.width >= 150
-    console.print(f"{first.name}{f', split {first.split}' if first.split else ''}: {first.n_pairs:,} pairs, {first.n_images:,} pictures; 95 % intervals over pictures", highlight=False)
+    if first.n_pairs:
+        console.print(f"{set_line(results[0])}; 95 % intervals over pictures", highlight=False)
     if len(runs) == 1:
         table = Table("metric", Column(results[0].model.spec, overflow="fold"), box=None)
         for heading, cells in table_columns(results):

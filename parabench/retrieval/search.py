@@ -18,17 +18,23 @@ from parabench.errors import UsageError
 Positions = NDArray[np.int32]
 
 _BLOCK_BYTES = 64 << 20
+_BLOCK_QUERIES = 1024  # FAISS multiplies matrices from 20 queries on, and well from hundreds
+_CACHED_BYTES = 4 << 20  # float64 candidates that stay in the processor's cache
 _MARGIN = 16
 
 
-def exact_scores(queries: FloatMatrix, candidates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products ``(q, c)`` of queries ``(q, d)`` with each one's candidates ``(q, c, d)``.
+def exact_scores(queries: FloatMatrix, vectors: FloatMatrix, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Inner products ``(q, c)`` of queries ``(q, d)`` with the rows ``candidates`` ``(q, c)`` of ``vectors`` ``(n, d)``.
 
     Summed in float64 in a fixed order and rounded to float32 once: the same two vectors always give the
     same score.
     """
-    products = np.einsum("qcd,qd->qc", candidates.astype(np.float64), queries.astype(np.float64))
-    scores: NDArray[np.float32] = products.astype(np.float32)
+    scores = np.empty(candidates.shape, np.float32)
+    step = max(1, _CACHED_BYTES // (8 * vectors.shape[1] * max(1, candidates.shape[1])))
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        wide = vectors[candidates[block]].astype(np.float64)
+        scores[block] = np.einsum("qcd,qd->qc", wide, queries[block].astype(np.float64))
     return scores
 
 
@@ -73,16 +79,17 @@ class GalleryIndex:
                 f"choose k ≤ {self.size}",
             )
         if own is None and len(queries) > 1:  # captions often serve as paraphrases of each other: search each once
-            distinct, inverse = np.unique(queries, axis=0, return_inverse=True)
-            if len(distinct) < len(queries):
-                once, once_scores = self.search(distinct, k)
-                return once[inverse.ravel()], once_scores[inverse.ravel()]
+            row_of: dict[bytes, int] = {}
+            inverse = [row_of.setdefault(query.tobytes(), len(row_of)) for query in queries]
+            if len(row_of) < len(queries):
+                first = np.unique(inverse, return_index=True)[1]
+                once, once_scores = self.search(queries[first], k)
+                return once[inverse], once_scores[inverse]
         positions = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
         deeper = min(k + (own is not None), self.size)
-        step = max(1, _BLOCK_BYTES // (8 * self.dim * (deeper + _MARGIN)))
-        for start in range(0, len(queries), step):
-            block = slice(start, start + step)
+        for start in range(0, len(queries), _BLOCK_QUERIES):
+            block = slice(start, start + _BLOCK_QUERIES)
             found, found_scores = self._top(queries[block], deeper)
             if own is not None:
                 found, found_scores = replace_own(queries[block], found, found_scores, own[0][block], own[1][block])
@@ -102,7 +109,7 @@ class GalleryIndex:
             scores = (part.astype(np.float64) @ wide.T).astype(np.float32)[:, self._group]
             own = np.arange(len(target))
             if own_vectors is not None:
-                scores[own, target] = exact_scores(part, own_vectors[block][:, None])[:, 0]
+                scores[own, target] = exact_scores(part, own_vectors[block], own[:, None])[:, 0]
             mark = scores[own, target][:, None]
             ahead = (scores > mark) | ((scores == mark) & (places < target[:, None]))
             ranks[block] = ahead.sum(axis=1) + 1
@@ -118,7 +125,7 @@ class GalleryIndex:
             part = np.ascontiguousarray(queries[pending], np.float32)
             rough, candidates = self._faiss().search(part, width)
             candidates = np.sort(candidates, axis=1)  # gallery order, so a stable sort by score breaks ties by it
-            exact = exact_scores(part, self._distinct[candidates])
+            exact = exact_scores(part, self._distinct, candidates)
             order = np.argsort(-exact, axis=1, kind="stable")
             exact = np.take_along_axis(exact, order, 1)
             candidates = np.take_along_axis(candidates, order, 1)
@@ -168,7 +175,7 @@ def replace_own(
     vectors: FloatMatrix,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Put each query's own picture where its leave-one-out vector ranks it."""
-    own_scores = exact_scores(queries, vectors[:, None])
+    own_scores = exact_scores(queries, vectors, np.arange(len(queries))[:, None])
     others = np.where(found == own[:, None], -np.inf, scores).astype(np.float32)
     all_scores = np.concatenate([others, own_scores], axis=1)
     all_found = np.concatenate([found, own[:, None]], axis=1)

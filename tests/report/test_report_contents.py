@@ -237,11 +237,11 @@ def test_runs_without_pairs(tmp_path):
     from parabench.evaluate.run import Run
 
     record = result("text-only", 0, 0)
-    record.tasks = {"sts": TaskResult(metrics={"STSB dev": Measure(value=86.72, n=1500, clusters=1500)}, details={"note": "not all sets"})}
+    record.tasks = {"sts": TaskResult(metrics={"STSB dev": Measure(value=86.72, n=1500, clusters=1500), "STS12": Measure(value=-0.7, ci_low=-4.31, ci_high=4.5, n=9, clusters=9)}, details={"note": "not all sets"})}
     run = Run(tmp_path, record)
     write_report([run], None, [], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "86.72" in page and "not all sets" in page and (tmp_path / "tables" / "task-sts.tex").exists()
+    assert "86.72" in page and "<td>-0.70</td><td>[-4.31, 4.50]</td>" in page and "not all sets" in page and (tmp_path / "tables" / "task-sts.tex").exists()
 
 
 def test_sentences(hostile):

@@ -170,9 +170,7 @@ class _Search:
         if targets.shape[1] == 1:
             best = targets[:, 0]
         else:
-            scores = np.concatenate(
-                [exact_scores(self.queries[at : at + 1024], self.gallery[targets[at : at + 1024]]) for at in range(0, len(targets), 1024)]
-            )
+            scores = exact_scores(self.queries, self.gallery, targets)
             best = np.take_along_axis(targets, scores.argmax(axis=1)[:, None], 1)[:, 0]
         return self.index.ranks(self.queries, best, own_vectors=None if self.own is None else self.own[1])
 
