@@ -18,7 +18,7 @@ from parabench.progress import bar, note
 from parabench.storage import sha256_file
 
 _FEW = 8
-_CHUNK = 4
+_validator: Validator | None = None  # of a worker process: its datasets and its sandbox serve all its entries
 
 
 def score_ahead(folders: Sequence[Path], references: References) -> None:
@@ -27,14 +27,14 @@ def score_ahead(folders: Sequence[Path], references: References) -> None:
     With few of them, or on one core, nothing is done: validation scores them itself.
     """
     new = [folder for folder in folders if _is_new(folder, references)]
-    workers = min(os.cpu_count() or 1, len(new) // _CHUNK)
+    workers = min(os.cpu_count() or 1, len(new))
     if len(new) < _FEW or workers < 2:
         return
-    chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
-    with bar("score", len(new), "entry") as shown, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(references.folder,))
+    with bar("score", len(new), "entry") as shown, pool:
         try:
-            for done in pool.map(_score, chunks, [references.folder] * len(chunks)):
-                shown.update(done)
+            for _ in pool.map(_score, new):
+                shown.update()
         except BrokenProcessPool:
             note("a scoring process died; going on with one")
 
@@ -47,8 +47,11 @@ def _is_new(folder: Path, references: References) -> bool:
         return False
 
 
-def _score(folders: Sequence[Path], references: Path | None) -> int:
-    with Validator(References(references)) as validator:
-        for folder in folders:
-            validator.validate(folder)
-    return len(folders)
+def _start(references: Path | None) -> None:
+    global _validator
+    _validator = Validator(References(references))
+
+
+def _score(folder: Path) -> None:
+    assert _validator is not None
+    _validator.validate(folder)
