@@ -24,6 +24,7 @@ class Repository:
     private: bool = False
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    pulls: list[dict[str, bytes]] = field(default_factory=list)
 
     def at(self, revision):
         """(commit, files) of a branch, tag or commit; None when there is none."""
@@ -251,6 +252,11 @@ class Handler(BaseHTTPRequestHandler):
                 del files[value["path"]]
         if self.server.lies:
             files.pop("README.md", None)
+        if self.query.get("create_pr") == ["1"]:
+            found.pulls.append(files)
+            address = f"{self.server.url}/{kind}s/{name}/discussions/{len(found.pulls)}"
+            url = f"{self.server.url}/{name}/commit/{'f' * 40}"
+            return self.answer({"commitUrl": url, "commitOid": "f" * 40, "pullRequestUrl": address, "success": True})
         oid = found.commit(files)
         return self.answer({"commitUrl": f"{self.server.url}/{name}/commit/{oid}", "commitOid": oid, "success": True})
 

@@ -18,6 +18,8 @@ COMMANDS = {
     "build-dataset": ("parabench.cli.build_dataset", "Build a paraphrase benchmark from captions: by LLM, people, rules, or import."),
     "review": ("parabench.cli.review", "Let people judge the sentences of a build: page, export, import."),
     "publish": ("parabench.cli.publish", "Put a finished dataset or model on the Hugging Face Hub or in a folder."),
+    "submit": ("parabench.cli.submit", "Make and check the leaderboard submission of a finished run."),
+    "leaderboard": ("parabench.cli.leaderboard", "Validate submissions; build and serve the leaderboard's site."),
     "models": ("parabench.cli.models", "List the kinds of encoders and how to name them."),
     "datasets": ("parabench.cli.datasets", "List the built-in benchmarks."),
     "doctor": ("parabench.cli.doctor", "Say what is installed, what is missing and how to get it."),

@@ -1,1 +1,1 @@
-"""Submissions and their re-scoring. Not written yet."""
+"""The leaderboard: submissions, re-scoring, ranks that are ranges, the site."""
