@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import browser
+from places import SHARED
 
 __all__ = ["browser"]  # a fixture of its own module; pytest looks for it here
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("PARABENCH_SHARED", REPOSITORY.parent / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True, scope="session")

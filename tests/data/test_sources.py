@@ -3,8 +3,8 @@
 import datasets
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from PIL import Image
+from places import REPOSITORY
 
 from parabench.data import load
 from parabench.data.release import write_benchmark

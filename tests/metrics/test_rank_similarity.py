@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import SHARED
 
 from parabench.errors import DataError, UsageError
 from parabench.metrics import RankSimilarity, compute, parse, spearman
