@@ -66,6 +66,8 @@ class Duplicates:
         matches: dict[int, list[tuple[int, float]]] = {}
         for role, (kept, _) in self._kept.items():
             own = [i for i, candidate in enumerate(candidates) if candidate.role == role]
+            if not own:
+                continue
             for row, i in enumerate(own, len(kept.index)):
                 rows[i] = row
             found = kept.index.add([sentences[i] for i in own])
