@@ -156,6 +156,15 @@ def test_sts_of_minilm_is_what_sentence_transformers_gives(shared, minilm, tmp_p
     assert measure.ci_low < measure.value < measure.ci_high and measure.n == 1500
 
 
+def test_equal_sentences_tie():
+    from parabench.evaluate.tasks.task import paired_cosines
+    from parabench.retrieval.embed import unit
+
+    vectors = unit(np.random.default_rng(0).normal(size=(500, 384)).astype(np.float32))
+    rows = np.arange(500)
+    assert (paired_cosines(vectors, rows, vectors, rows) == 1).all(), "no rounding noise orders pairs of equal sentences"
+
+
 def test_the_shared_sets_have_their_published_sizes(shared_data):
     sizes = {f"{held.name} {held.split}": len(held.pairs) for held in find_sts(None)}
     assert [sizes[name] for name in ("STS12 test", "STS13 test", "STS14 test", "STS15 test")] == [2358, 1500, 3750, 3000]

@@ -124,13 +124,15 @@ def no_image_tower(model: TaskModel) -> str:
 def paired_cosines(
     a: FloatMatrix, a_rows: NDArray[np.int64], b: FloatMatrix, b_rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Inner products ``(n,)`` of row ``a_rows[i]`` of ``a`` with row ``b_rows[i]`` of ``b``, both unit vectors.
+    """Cosines ``(n,)`` of row ``a_rows[i]`` of ``a`` with row ``b_rows[i]`` of ``b``.
 
-    Summed in float64 and rounded once, a block of pairs at a time: memory does not grow with the pairs.
+    Summed and divided by the lengths in float64 and rounded once, so that two equal texts have exactly 1: sets hold
+    dozens of such pairs, and rounding noise must not rank them.  A block at a time: memory does not grow with the pairs.
     """
     cosines = np.empty(len(a_rows), np.float32)
     for start in range(0, len(a_rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         left, right = a[a_rows[block]].astype(np.float64), b[b_rows[block]].astype(np.float64)
-        cosines[block] = np.einsum("nd,nd->n", left, right)
+        lengths = np.sqrt(np.einsum("nd,nd->n", left, left) * np.einsum("nd,nd->n", right, right))
+        cosines[block] = np.einsum("nd,nd->n", left, right) / lengths
     return cosines
