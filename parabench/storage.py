@@ -54,10 +54,11 @@ def _no_place(error: OSError, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that replaces it when the block ends without an error.
 
-    A crash or a full disk leaves the earlier file whole.
+    A crash or a full disk leaves the earlier file whole.  Without ``durable``, a loss of power soon after may leave it
+    empty: for files that are checked when read, or made again.
     """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +67,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         part = Path(name)
         try:
             yield part
-            with part.open("rb+") as written:
-                os.fsync(written.fileno())
+            if durable:
+                with part.open("rb+") as written:
+                    os.fsync(written.fileno())
             umask = os.umask(0)
             os.umask(umask)
             part.chmod(0o666 & ~umask)
@@ -76,9 +78,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``target`` atomically."""
-    with atomic_path(target) as part:
+def write_text(target: Path, text: str, *, durable: bool = True) -> None:
+    """Write ``text`` (UTF-8) to ``target`` as :func:`atomic_path` does."""
+    with atomic_path(target, durable=durable) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -45,6 +45,8 @@ ABLATIONS = {
     "scratch, rank-consistency": {**SCRATCH, "loss": {"name": "rank-consistency"}},
 }
 
+LEARNS_TRUNK = ("finetune", "adapter", "align-unlock")
+"""Strategies in which parameters inside the language model learn: it has no states to store, and is saved whole."""
 
 PAIRED = {
     "AO@10": "AO@10", "JS@10": "JS@10", "caption_hit@1": "R@1 of captions", "caption_hit@10": "R@10 of captions",
@@ -70,7 +72,7 @@ def recipe_of(name: str, data: str, seed: int, lm: str, features: Path, steps: i
         "name": f"{data}-{name}", "data": {"kind": "benchmark", "name": data, "split": SETS[data]},
         "image": image, "text": text, "strategy": arm["strategy"], "loss": arm.get("loss", "infonce"), "embed_dim": 128,
         "optimiser": {"steps": steps, "batch": 64, "lr": 1e-3, "backbone_lr": 1e-4, "warmup": 30, "weight_decay": 0.2},
-        "run": {"seed": seed, "checkpoint_every": 100, "log_every": 20, "refer": True, "threads": 1},
+        "run": {"seed": seed, "checkpoint_every": 100, "log_every": 20, "refer": arm["strategy"]["name"] not in LEARNS_TRUNK, "threads": 1},
     })  # fmt: skip
 
 
@@ -108,7 +110,7 @@ class Fast:
         self.model, self.spec, self.fingerprint, self.dim = model, f"parabench:{folder}", record.weights_sha256, model.config.embed_dim
         self.n_parameters = record.training["parameters"]["total"]
         self.trained = record.training["parameters"]["trained"]
-        learns = record.training["recipe"]["strategy"]["name"] in ("scratch", "finetune", "adapter", "align-unlock")
+        learns = record.training["recipe"]["strategy"]["name"] in ("scratch", *LEARNS_TRUNK)
         self._row = {text: row for row, text in enumerate(texts)}
         self._store = None if learns else text_store(model.text, texts, precision="fp32", device="cpu").texts
         self._vector = {}

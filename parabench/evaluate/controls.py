@@ -47,14 +47,19 @@ def add_floor_and_ceiling(task: TaskResult, items: Items, names: Sequence[str], 
         entry.normalised = (entry.value - floor) / whole if whole > 0 else None
     if many < 2:
         return
-    upper: Floats = np.ones((len(names), 1))
+    similarity = items.similarity(names)
+    parts = [
+        ([similarity[name] for name in names], items.image[items.paraphrases]),
+        ([floors[name] for name in names], items.image[items.captions]),
+    ]
     if ceilings:
-        upper = resampling.means([ceilings[name] for name in names], items.image[again], many)
+        parts.append(([ceilings[name] for name in names], items.image[again]))
+    value, lower, *measured = resampling.means(parts, many)
+    upper: Floats = np.ones((len(names), 1))
+    if measured:
+        (upper,) = measured
         for name, ends in zip(names, resampling.interval(upper), strict=True):
             task.metrics[name].ceiling_ci = ends
-    similarity = items.similarity(names)
-    value = resampling.means([similarity[name] for name in names], items.image[items.paraphrases], many)
-    lower = resampling.means([floors[name] for name in names], items.image[items.captions], many)
     reach = upper - lower
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.where(reach > 0, (value - lower) / reach, np.nan)
@@ -72,7 +77,7 @@ def add_foils(task: TaskResult, items: Items, names: Sequence[str], resampling: 
         columns |= {f"foil-gap({name})": gap, f"foil-AUC({name})": win}
         image = items.image[caption]
     if len(image):
-        estimates = resampling.estimate(list(columns.values()), image, items.n_images)
+        (estimates,) = resampling.estimates([(list(columns.values()), image)], items.n_images)
         task.metrics |= {label: measure(estimate) for label, estimate in zip(columns, estimates, strict=True)}
 
 
@@ -88,13 +93,17 @@ def both_hit(items: Items, depths: Sequence[int], name: str, resampling: Resampl
         tables[f"R@{k}"] = both_hit_table(*hits, similarity)
         cells = {"both": a & b, "caption_only": a & ~b, "paraphrase_only": ~a & b, "neither": ~a & ~b}
         members |= {(f"R@{k}", cell): mask for cell, mask in cells.items()}
-    shares = resampling.estimate([mask.astype(np.float64) for mask in members.values()], image, items.n_images) if members else []
-    for ((table, cell), mask), share in zip(members.items(), shares, strict=True):
-        tables[table][cell]["share_ci"] = _ends(measure(share))
-        tables[table][cell]["similarity_ci"] = None
-        if mask.any():
-            (mean,) = resampling.estimate([similarity[mask]], image[mask], items.n_images)
-            tables[table][cell]["similarity_ci"] = _ends(measure(mean))
+    if not members:
+        return tables | {"similarity": name}
+    some = {cell: mask for cell, mask in members.items() if mask.any()}
+    shares, *means = resampling.estimates(
+        [([mask.astype(np.float64) for mask in members.values()], image), *(([similarity[m]], image[m]) for m in some.values())],
+        items.n_images,
+    )
+    for (table, cell), share in zip(members, shares, strict=True):
+        tables[table][cell] |= {"share_ci": _ends(measure(share)), "similarity_ci": None}
+    for (table, cell), (mean,) in zip(some, means, strict=True):
+        tables[table][cell]["similarity_ci"] = _ends(measure(mean))
     return tables | {"similarity": name}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,12 @@ def depth_curve(items: Items, resampling: Resampling, seed: int) -> Curve:
 
     again, partner = items.rankings.rows("caption again"), unrelated(items, items.captions, seed)
     rows = items.paraphrases
-    curve = _curve("depth", "AO", "depth k", depths, at_depths(row[rows], rows), rows, items, resampling)
+    lines = {"values": (at_depths(row[rows], rows), rows)}
     if partner is not None:
-        _band(curve, "floor", at_depths(items.captions, partner), items.captions, items, resampling)
+        lines["floor"] = (at_depths(items.captions, partner), items.captions)
     if len(again):
-        _band(curve, "ceiling", at_depths(row[again], again), again, items, resampling)
-    return curve
+        lines["ceiling"] = (at_depths(row[again], again), again)
+    return _curve("depth", "AO", "depth k", depths, lines, items, resampling)
 
 
 def gallery_size_curves(items: Items, metric: Metric, resampling: Resampling, seed: int) -> list[Curve]:
@@ -56,17 +56,17 @@ def gallery_size_curves(items: Items, metric: Metric, resampling: Resampling, se
         return [compute([metric], tops[size][first], tops[size][second])[name] for size in sizes]
 
     axis = "pictures in the gallery"
-    curve = _curve("gallery size", name, axis, sizes, similarity(row[paraphrases], paraphrases), paraphrases, items, resampling)
+    lines = {"values": (similarity(row[paraphrases], paraphrases), paraphrases)}
     if (partner := unrelated(items, captions, seed)) is not None:
-        _band(curve, "floor", similarity(captions, partner), captions, items, resampling)
-    curves = [curve]
+        lines["floor"] = (similarity(captions, partner), captions)
+    curves = [_curve("gallery size", name, axis, sizes, lines, items, resampling)]
     position = {image_id: place for place, image_id in enumerate(rankings.gallery)}
     target = np.array([position[image_id] for image_id in rankings.image_id], np.int64)
     wide = [size for size in sizes if size >= 10 and tops[size].shape[1] >= 10]
     for label, rows in (("R@10", captions), ("R@10 paraphrase", paraphrases)):
         hits = [(tops[size][rows, :10] == target[rows, None]).any(axis=1).astype(np.float64) for size in wide]
         if len(hits) > 1:
-            curves.append(_curve("gallery size", label, axis, wide, hits, rows, items, resampling))
+            curves.append(_curve("gallery size", label, axis, wide, {"values": (hits, rows)}, items, resampling))
     return curves
 
 
@@ -80,26 +80,18 @@ def _average_overlap(a: NDArray[np.int32], b: NDArray[np.int32], depths: Sequenc
 
 
 def _curve(
-    name: str, metric: str, x_label: str, x: Sequence[int], columns: Sequence[Floats], rows: Ints, items: Items, resampling: Resampling
+    name: str, metric: str, x_label: str, x: Sequence[int], lines: dict[str, tuple[list[Floats], Ints]], items: Items, resampling: Resampling
 ) -> Curve:
-    estimates = resampling.estimate(columns, items.image[rows], items.n_images)
+    """``lines``: ``values``, ``floor`` and ``ceiling`` → a column at each x and the rows that the columns speak of."""
+    parts = [(columns, items.image[rows]) for columns, rows in lines.values()]
+    found = dict(zip(lines, resampling.estimates(parts, items.n_images), strict=True))
     curve = Curve(
         name=name, metric=metric, x_label=x_label, x=[float(value) for value in x],
-        values=[estimate.value for estimate in estimates], n=estimates[0].n, clusters=estimates[0].clusters,
+        values=[], n=found["values"][0].n, clusters=found["values"][0].clusters,
     )  # fmt: skip
-    lows, highs = [e.ci_low for e in estimates], [e.ci_high for e in estimates]
-    curve.ci_low, curve.ci_high = [v for v in lows if v is not None], [v for v in highs if v is not None]
+    for line, estimates in found.items():
+        prefix = "ci" if line == "values" else line
+        setattr(curve, line, [estimate.value for estimate in estimates])
+        setattr(curve, f"{prefix}_low", [e.ci_low for e in estimates if e.ci_low is not None])
+        setattr(curve, f"{prefix}_high", [e.ci_high for e in estimates if e.ci_high is not None])
     return curve
-
-
-def _band(curve: Curve, which: str, columns: Sequence[Floats], rows: Ints, items: Items, resampling: Resampling) -> None:
-    """Fill ``floor`` or ``ceiling`` and its ends."""
-    estimates = resampling.estimate(columns, items.image[rows], items.n_images)
-    ends: dict[str, Callable[[int], float | None]] = {
-        "": lambda at: estimates[at].value,
-        "_low": lambda at: estimates[at].ci_low,
-        "_high": lambda at: estimates[at].ci_high,
-    }
-    for suffix, end in ends.items():
-        values = [end(at) for at in range(len(estimates))]
-        setattr(curve, which + suffix, [value for value in values if value is not None])

@@ -11,7 +11,7 @@ from parabench.evaluate.controls import add_floor_and_ceiling, add_foils, both_h
 from parabench.evaluate.curves import depth_curve, gallery_size_curves
 from parabench.evaluate.items import Items
 from parabench.evaluate.resampling import Resampling, measure
-from parabench.evaluate.result import TaskResult
+from parabench.evaluate.result import Measure, TaskResult
 from parabench.evaluate.slices import slices_of
 from parabench.metrics import Metric, flips
 from parabench.retrieval.rankings import Rankings
@@ -32,27 +32,25 @@ def paraphrase_task(
     image = items.image[items.paraphrases]
     names = [str(metric) for metric in metrics]
     per_pair = items.similarity(names)
-    task = TaskResult()
-    for name, estimate in zip(names, resampling.estimate([per_pair[n] for n in names], image), strict=True):
-        task.metrics[name] = measure(estimate)
-    kinds = np.array(rankings.kind)[items.paraphrases]
-    for kind in sorted(set(kinds.tolist()) - {""}):
-        chosen = kinds == kind
-        estimates = resampling.estimate([per_pair[n][chosen] for n in names], image[chosen], items.n_images)
-        for name, estimate in zip(names, estimates, strict=True):
-            entry = task.metrics[name]
-            entry.by_kind = {**(entry.by_kind or {}), kind: measure(estimate)}
-
-    add_floor_and_ceiling(task, items, names, resampling, seed)
     depths = [k for k in (1, 5, 10) if k <= len(rankings.gallery)]
     hit = {k: items.pair_hits(k) for k in depths}
-    for k, estimate in zip(depths, resampling.estimate([flips(*hit[k]) for k in depths], image), strict=True):
-        task.metrics[f"flip@{k}"] = measure(estimate)
+    columns = per_pair | {f"flip@{k}": flips(*hit[k]) for k in depths}
+    task = TaskResult(slices=slices_of(items, names, resampling))
+    for name, estimate in zip(columns, resampling.estimate(list(columns.values()), image), strict=True):
+        task.metrics[name] = measure(estimate)
+    for name in names:
+        task.metrics[name].by_kind = _by_kind(task, name, {rankings.kind[row] for row in items.paraphrases.tolist()} - {""})
+    add_floor_and_ceiling(task, items, names, resampling, seed)
     task.details["both_hit"] = both_hit(items, depths, names[0], resampling)
     if len(items.foils):
         add_foils(task, items, names, resampling)
-    task.slices = slices_of(items, names, resampling)
     task.curves = [depth_curve(items, resampling, seed), *gallery_size_curves(items, metrics[0], resampling, seed)]
     per_pair |= {f"caption_hit@{k}": a for k, (a, _) in hit.items()}
     per_pair |= {f"paraphrase_hit@{k}": b for k, (_, b) in hit.items()}
     return task, per_pair
+
+
+def _by_kind(task: TaskResult, name: str, kinds: set[str]) -> dict[str, Measure] | None:
+    """The metric by kind, from the slices; a kind that all pairs have makes no slice."""
+    found = {part.level: part.metrics[name] for part in task.slices if part.by == "kind"}
+    return found or {kind: task.metrics[name].model_copy() for kind in kinds} or None

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parabench.evaluate.result import Measure
-from parabench.metrics import cluster_bootstrap, draws, interval, resampled_means
+from parabench.metrics import bootstrap_parts, cluster_bootstrap, draws, interval, resampled_means
 from parabench.metrics.bootstrap import Estimate
 
 Floats = NDArray[np.float64]
+Part = tuple[Sequence[Floats], NDArray[np.int64]]
+"""Columns ``(n,)`` and the picture of each row ``(n,)``."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +26,26 @@ class Resampling:
     seed: int = 0
     level: float = 0.95
 
-    def estimate(
-        self, columns: Sequence[Floats], clusters: NDArray[Any], n_clusters: int | None = None
-    ) -> list[Estimate]:
-        """One estimate a column; all columns share the resamples.
-
-        With ``n_clusters``, ``clusters`` are codes below it of a run's pictures, and parts of the run share
-        the resamples of the whole.
-        """
+    def estimate(self, columns: Sequence[Floats], clusters: NDArray[Any]) -> list[Estimate]:
+        """One estimate a column; all columns share the resamples."""
         return cluster_bootstrap(
-            np.column_stack(list(columns)), clusters,
-            n_resamples=self.n_resamples, seed=self.seed, level=self.level, n_clusters=n_clusters,
+            np.column_stack(list(columns)), clusters, n_resamples=self.n_resamples, seed=self.seed, level=self.level
+        )
+
+    def estimates(self, parts: Sequence[Part], n_clusters: int) -> list[list[Estimate]]:
+        """Estimates of the columns of parts of a run, whose pictures have codes below ``n_clusters``.
+
+        The parts share the resamples of the whole, and asking for many at once costs little more than for one.
+        """
+        return bootstrap_parts(
+            [(np.column_stack(list(columns)), codes) for columns, codes in parts], n_clusters,
+            n_resamples=self.n_resamples, seed=self.seed, level=self.level,
         )  # fmt: skip
 
-    def means(self, columns: Sequence[Floats], codes: NDArray[np.int64], n_clusters: int) -> Floats:
-        """The resampled means themselves ``(m, n_resamples)``, for what is computed from several of them."""
-        return resampled_means(np.column_stack(list(columns)), codes, draws(n_clusters, self.n_resamples, self.seed))
+    def means(self, parts: Sequence[Part], n_clusters: int) -> list[Floats]:
+        """The resampled means themselves, ``(m, n_resamples)`` of each part, for what is computed from several of them."""
+        tables = [(np.column_stack(list(columns)), codes) for columns, codes in parts]
+        return list(resampled_means(tables, draws(n_clusters, self.n_resamples, self.seed)))
 
     def interval(self, resampled: Floats) -> list[tuple[float, float] | None]:
         """The interval of each row; ``None`` where no resample has a value."""

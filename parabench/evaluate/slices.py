@@ -36,12 +36,12 @@ def slices_of(items: Items, names: Sequence[str], resampling: Resampling) -> lis
     if len(items.rankings.gallery) >= 10:
         columns |= {"R@10 paraphrase": items.hit(10, "paraphrase"), "flip@10": flips(*items.pair_hits(10))}
     image = items.image[items.paraphrases]
-    slices = []
-    for by, level, mask in _parts(items):
-        estimates = resampling.estimate([column[mask] for column in columns.values()], image[mask], items.n_images)
-        metrics = {name: measure(estimate) for name, estimate in zip(columns, estimates, strict=True)}
-        slices.append(Slice(by=by, level=level, metrics=metrics))
-    return slices
+    parts = list(_parts(items))
+    asked = [([column[mask] for column in columns.values()], image[mask]) for _, _, mask in parts]
+    return [
+        Slice(by=by, level=level, metrics={name: measure(estimate) for name, estimate in zip(columns, estimates, strict=True)})
+        for (by, level, _), estimates in zip(parts, resampling.estimates(asked, items.n_images), strict=True)
+    ]
 
 
 def _parts(items: Items) -> Iterator[tuple[str, str, Mask]]:

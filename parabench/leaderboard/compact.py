@@ -250,9 +250,8 @@ def _check_smaller(positions: NDArray[np.int64], size: int, rows: NDArray[np.int
     asked = positions[:, 0] >= 0
     if again[asked].any() or not np.isin(reference.roles[rows[asked]], ["caption", "paraphrase"]).all():
         raise DataError("smaller galleries are searched for captions and paraphrases only")
-    captions = {reference.queries["caption_id"][int(row)].as_py() for row in rows[asked & (reference.roles[rows] == "caption")]}
-    owners = {reference.queries["caption_id"][int(row)].as_py() for row in rows[asked & (reference.roles[rows] == "paraphrase")]}
-    if not owners <= captions:
+    captions, owners = (reference.captions[rows[asked & (reference.roles[rows] == role)]] for role in ("caption", "paraphrase"))
+    if not np.isin(owners, captions).all():
         raise DataError("a paraphrase was asked in a smaller gallery and its caption was not")
     if asked.any() and len(repeats(positions[asked].astype(np.int32), depth)):
         raise DataError(f"a picture stands twice in a ranking of {size:,} pictures")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from parabench.data import Benchmark
 from parabench.errors import DataError
+from parabench.metrics import cluster_index
 from parabench.retrieval.queries import Queries, hash_queries, lexical_distance, words_of
 from parabench.retrieval.rankings import Rankings
 from parabench.storage import atomic_path, sha256_json
@@ -87,9 +88,37 @@ class Reference:
         )  # fmt: skip
 
     @cached_property
+    def texts(self) -> dict[str, NDArray[np.object_]]:
+        """The string columns of ``queries``, ``(n,)`` of ``str`` each."""
+        return {name: np.array(self.queries[name].to_pylist(), object) for name in _TEXTS}
+
+    @cached_property
     def roles(self) -> NDArray[np.str_]:
         """The role of every query ``(n,)``."""
-        return np.array(self.queries["role"].to_pylist())
+        return self.texts["role"].astype(str)
+
+    @cached_property
+    def captions(self) -> NDArray[np.int64]:
+        """A number for the caption that every query belongs to ``(n,)``."""
+        return np.unique(self.texts["caption_id"].astype(str), return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def pair_pictures(self) -> NDArray[np.int64]:
+        """The picture of every pair ``(n_pairs,)``, as codes."""
+        return cluster_index(self.texts["image_id"][self.roles == "paraphrase"].astype(str))[0]
+
+    @cached_property
+    def first_pairs(self) -> NDArray[np.bool_]:
+        """Which pairs are the first of their caption ``(n_pairs,)``: one a caption."""
+        captions = self.captions[self.roles == "paraphrase"]
+        first = np.zeros(len(captions), bool)
+        first[np.unique(captions, return_index=True)[1]] = True
+        return first
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What each picture shows, where that is known."""
+        return {key: tuple(own) for key, own in zip(self.image_ids, self.gallery["labels"].to_pylist(), strict=True) if own}
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -107,6 +136,10 @@ class Reference:
         """The first 128 bits of every query's SHA-256, ``(n, 16)``."""
         return np.frombuffer(b"".join(self.queries["sha256"].to_pylist()), np.uint8).reshape(-1, HASH_BYTES)
 
+    @cached_property
+    def _hex(self) -> NDArray[np.object_]:
+        return np.array([bytes(one).hex() for one in self.hashes], object)
+
     @property
     def title(self) -> str:
         """``scenes, test``."""
@@ -122,18 +155,15 @@ class Reference:
         caption_rank: dict[str, int], smaller: dict[int, NDArray[np.int32]],
     ) -> Rankings:  # fmt: skip
         """Whole rankings from what a submission holds; ``rows`` are row numbers of ``queries``."""
-        columns: dict[str, Any] = {
-            name: tuple(self.queries[name].take(pa.array(rows)).to_pylist()) for name in _TEXTS
-        }
+        columns: dict[str, Any] = {name: tuple(self.texts[name][rows].tolist()) for name in _TEXTS}
         columns["role"] = tuple(
             "caption again" if twice else role for role, twice in zip(columns["role"], again.tolist(), strict=True)
         )
         return Rankings(
-            **columns, query_sha256=tuple(bytes(one).hex() for one in self.hashes[rows]), top=top,
+            **columns, query_sha256=tuple(self._hex[rows].tolist()), top=top,
             scores=np.zeros(top.shape, np.float32), target_rank=target_rank, gallery=self.image_ids, caption_rank=caption_rank,
             words=self.queries["words"].to_numpy()[rows], distance=self.queries["distance"].to_numpy()[rows],
-            labels={key: tuple(own) for key, own in zip(self.image_ids, self.gallery["labels"].to_pylist(), strict=True) if own},
-            smaller=smaller,
+            labels=self.labels, smaller=smaller,
         )  # fmt: skip
 
     def write(self, folder: Path) -> Path:

@@ -129,7 +129,7 @@ def remember(key: str, scored: Scored) -> None:
         "pairs": np.stack([scored.ao, scored.caption_rank, scored.paraphrase_rank]).astype("<u2").tobytes().hex(),
     }  # fmt: skip
     body = json.dumps(told, separators=(",", ":"))
-    write_text(_place(key), json.dumps({"sha256": sha256_json(body)}) + "\n" + body)
+    write_text(_place(key), json.dumps({"sha256": sha256_json(body)}) + "\n" + body, durable=False)
 
 
 def recall(key: str) -> Scored | None:

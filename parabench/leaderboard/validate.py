@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parabench.errors import DataError
@@ -265,6 +265,6 @@ def _differences(submission: Submission, scored: Scored) -> list[str]:
             ("ci_high", computed.ci_high, INTERVAL_TOLERANCE),
         ):  # fmt: skip
             theirs = getattr(number, what)
-            if (mine is None) != (theirs is None) or (mine is not None and not np.isclose(theirs, mine, rtol=tolerance, atol=tolerance)):
+            if (mine is None) != (theirs is None) or (mine is not None and not math.isclose(theirs, mine, rel_tol=tolerance, abs_tol=tolerance)):
                 faults.append(f"{task}: {metric}: {what} is given as {theirs} and the rankings give {mine}")
     return faults[:10]

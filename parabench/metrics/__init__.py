@@ -2,6 +2,7 @@
 
 from parabench.metrics.bootstrap import (
     Estimate,
+    bootstrap_parts,
     cluster_bootstrap,
     cluster_bootstrap_median,
     cluster_index,
@@ -27,6 +28,7 @@ __all__ = [
     "Metric",
     "PairedDifference",
     "RankSimilarity",
+    "bootstrap_parts",
     "both_hit_table",
     "cluster_bootstrap",
     "cluster_bootstrap_median",

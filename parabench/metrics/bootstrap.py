@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,16 @@ from parabench.errors import DataError
 
 Floats = NDArray[np.float64]
 Seed = int | tuple[int, ...]
+Table = tuple[Floats, NDArray[np.int64]]
+"""Values ``(n, m)`` and the cluster of each row ``(n,)``."""
 
 _ROWS = 64  # resamples drawn from one stream at a time: fixed, because 16-bit draws do not resume across calls
 _KEPT_BYTES = 200 << 20
 _BLOCK_BYTES = 16 << 20
-_CANDIDATES = 16
+_COLUMNS, _CLUSTERS = 256, 1024  # of a block of the product: 1 MB, which stays in a processor's own cache
+_SAMPLED = 320  # resamples that are looked at to find where a tail begins
+_TOGETHER = 256  # columns that one product with the resamples serves; reading the resamples is most of a small product
+_CANDIDATES, _REACH = 16, 0.3  # of each end of a median's interval, and standard deviations around where it should lie
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,13 @@ class Draws:
         totals = np.zeros((len(factors), self.n_resamples))
         count = self.n_clusters if present is None else len(present)
         for where, block in self.blocks():
-            step = max(1, _BLOCK_BYTES // (4 * block.shape[1]))
-            for start in range(0, count, step):
-                part = slice(start, start + step)
-                rows = block[part] if present is None else block[present[part]]
-                totals[:, where] += factors[:, part] @ rows.astype(np.float32)
+            for first in range(0, block.shape[1], _COLUMNS):
+                some = slice(first, min(first + _COLUMNS, block.shape[1]))
+                into = totals[:, where.start + some.start : where.start + some.stop]
+                for start in range(0, count, _CLUSTERS):
+                    part = slice(start, start + _CLUSTERS)
+                    rows = block[part, some] if present is None else block[present[part], some]
+                    into += factors[:, part] @ rows.astype(np.float32)
         return totals
 
 
@@ -116,47 +124,96 @@ def cluster_index(labels: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return codes.astype(np.int64), len(distinct)
 
 
-def resampled_means(values: Floats, codes: NDArray[np.int64], resamples: Draws) -> Floats:
-    """The mean of every column in every resample: ``(m, n_resamples)`` float64.
+def resampled_means(tables: Sequence[Table], resamples: Draws) -> Iterator[Floats]:
+    """The mean of every column in every resample: ``(m, n_resamples)`` float64 of each table, in order.
 
     Args:
-        values: ``(n, m)`` float64.
-        codes: ``(n,)`` cluster of each row, in 0…n_clusters−1; clusters may be missing (a slice of the data).
+        tables: of each, the values ``(n, m)`` float64 and the cluster of each row ``(n,)``, in 0…n_clusters−1;
+            clusters may be missing (a part of the data).
         resamples: drawn over all clusters.
 
-    A resample that holds none of the rows has no mean: NaN.
+    A resample that holds none of a table's rows has no mean: NaN.
     """
-    sizes = np.bincount(codes, minlength=resamples.n_clusters)
-    present = np.flatnonzero(sizes)
-    # Hits and counts are summed as they are, which is exact in float32.  Other values are centred: the resampled
-    # mean is mean + Σ w (x − mean) / Σ w, and rounding is then relative to the spread.
-    exact = (values == np.rint(values)).all(axis=0) & (np.abs(values).sum(axis=0) < 1 << 20)
-    means = np.where(exact, 0.0, values.mean(axis=0))
-    rows = [np.bincount(codes, values[:, j] - means[j], resamples.n_clusters) for j in range(values.shape[1])]
-    factors = np.stack([*rows, sizes.astype(np.float64)])[:, present].astype(np.float32)
-    sums = resamples.sums(factors, None if len(present) == resamples.n_clusters else present)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shifted = sums[:-1] / sums[-1]
-    result: Floats = shifted + means[:, None]
-    return result
+    waiting: list[_Totals] = []
+    for values, codes in tables:
+        waiting.append(_Totals.of(values, codes, resamples.n_clusters))
+        if sum(len(totals.factors) for totals in waiting) >= _TOGETHER:
+            yield from _resampled(waiting, resamples)
+            waiting = []
+    yield from _resampled(waiting, resamples)
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Per-cluster sums of a table's columns and, last, the number of its rows: ``(m + 1, n_clusters)`` float32."""
+
+    factors: NDArray[np.float32]
+    means: Floats
+    present: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Floats, codes: NDArray[np.int64], n_clusters: int) -> _Totals:
+        sizes = np.bincount(codes, minlength=n_clusters)
+        # Hits and counts are summed as they are, which is exact in float32.  Other values are centred: the resampled
+        # mean is mean + Σ w (x − mean) / Σ w, and rounding is then relative to the spread.
+        exact = (values == np.rint(values)).all(axis=0) & (np.abs(values).sum(axis=0) < 1 << 20)
+        means = np.where(exact, 0.0, values.mean(axis=0))
+        rows = [np.bincount(codes, values[:, j] - means[j], n_clusters) for j in range(values.shape[1])]
+        return cls(np.stack([*rows, sizes.astype(np.float64)]).astype(np.float32), means, np.flatnonzero(sizes))
+
+    def resampled(self, sums: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shifted: Floats = sums[:-1] / sums[-1]
+        shifted += self.means[:, None]
+        return shifted
+
+
+def _resampled(tables: Sequence[_Totals], resamples: Draws) -> Iterator[Floats]:
+    """Resampled means of several tables: one product for those that hold many clusters, a small one for each other."""
+    wide = [totals for totals in tables if 4 * len(totals.present) >= resamples.n_clusters]
+    shared: Iterator[Floats] = iter(())
+    if wide:
+        stacked = resamples.sums(np.concatenate([totals.factors for totals in wide]))
+        shared = iter(np.split(stacked, np.cumsum([len(totals.factors) for totals in wide])[:-1]))
+    for totals in tables:
+        if 4 * len(totals.present) >= resamples.n_clusters:
+            yield totals.resampled(next(shared))
+        else:
+            yield totals.resampled(resamples.sums(totals.factors[:, totals.present], totals.present))
 
 
 def interval(resampled: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """The percentile interval ``(low, high)`` of each row of resampled values; empty resamples (NaN) are left out."""
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    quantile = np.nanquantile if np.isnan(resampled).any() else np.quantile
-    low, high = quantile(resampled, ends, axis=-1)
+    """The percentile intervals ``(low, high)``, each ``(m,)``, of rows of resampled values ``(m, n_resamples)``; NaN (empty resamples) are left out.
+
+    The quantiles are those of :func:`numpy.quantile` (linear), found in the tail that holds them: a sample of the row
+    says about where it begins.
+    """
+    low, high = np.empty(len(resampled)), np.empty(len(resampled))
+    whole: list[bool] = np.isfinite(resampled.sum(axis=1)).tolist()
+    sampled = np.sort(resampled[:, :: max(1, resampled.shape[1] // _SAMPLED)], axis=1)
+    within = min(sampled.shape[1] - 1, int((1 - level) * sampled.shape[1]) + 4)  # twice the tail, and a little
+    for row, values in enumerate(resampled):
+        values = values if whole[row] else values[~np.isnan(values)]
+        tails = (values[values <= sampled[row, within]], values[values >= sampled[row, -1 - within]]) if whole[row] else ((), ())
+        low[row] = _order_statistic(tails[0], (1 - level) / 2 * (len(values) - 1), values, 0)
+        high[row] = _order_statistic(tails[1], (1 + level) / 2 * (len(values) - 1), values, len(values) - len(tails[1]))
     return low, high
 
 
+def _order_statistic(tail: Floats | Sequence[float], position: float, values: Floats, first: int) -> float:
+    """The value at a (fractional) place of the sorted values; ``tail`` holds the sorted places from ``first`` on, in any order."""
+    below = int(position)
+    above = min(below + 1, len(values) - 1)
+    if not first <= below <= above < first + len(tail):
+        tail, first = values, 0
+    ordered = np.partition(tail, sorted({below - first, above - first}))
+    left, right, share = ordered[below - first], ordered[above - first], position - below
+    # from the nearer end, as numpy rounds it
+    return float(left + (right - left) * share if share < 0.5 else right - (right - left) * (1 - share))
+
+
 def cluster_bootstrap(
-    values: Floats,
-    clusters: NDArray[Any],
-    *,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-    n_clusters: int | None = None,
+    values: Floats, clusters: NDArray[Any], *, n_resamples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> list[Estimate]:
     """Means of columns with percentile intervals over resampled clusters.
 
@@ -166,9 +223,6 @@ def cluster_bootstrap(
         n_resamples: number of bootstrap resamples.
         seed: of the resampling.
         level: coverage of the interval.
-        n_clusters: where the rows are a part of a larger set: the set's number of clusters, and ``clusters``
-            are then codes below it.  All clusters are resampled, so that parts of one set share their
-            resamples.
 
     Returns:
         One :class:`Estimate` a column.
@@ -180,16 +234,40 @@ def cluster_bootstrap(
     table = table[:, None] if table.ndim == 1 else table
     _check(table, clusters)
     codes, found = cluster_index(clusters)
-    if n_clusters is not None:
-        codes = np.asarray(clusters, np.int64)
-    means, n = table.mean(axis=0), len(table)
-    if found < 2:
-        return [Estimate(float(mean), None, None, n, found) for mean in means]
-    low, high = interval(resampled_means(table, codes, draws(n_clusters or found, n_resamples, seed)), level)
-    return [
-        Estimate(float(mean), float(below), float(above), n, found)
-        for mean, below, above in zip(means, low, high, strict=True)
-    ]
+    return bootstrap_parts([(table, codes)], found, n_resamples=n_resamples, seed=seed, level=level)[0]
+
+
+def bootstrap_parts(
+    parts: Sequence[Table], n_clusters: int, *, n_resamples: int = 10_000, seed: int = 0, level: float = 0.95
+) -> list[list[Estimate]]:
+    """The same for parts of one set of clusters: all clusters are resampled, and the parts share the resamples.
+
+    Args:
+        parts: of each, values ``(n, m)`` float64 and the cluster of each row ``(n,)``, in 0…n_clusters−1.
+        n_clusters: of the whole set.
+        n_resamples: number of bootstrap resamples.
+        seed: of the resampling.
+        level: coverage of the interval.
+
+    Returns:
+        For each part, one :class:`Estimate` a column; without an interval where it has fewer than two clusters.
+
+    Raises:
+        DataError: a part has no rows, or a NaN among its values.
+    """
+    for values, codes in parts:
+        _check(values, codes)
+    held = [int(np.count_nonzero(np.bincount(codes, minlength=n_clusters))) for _, codes in parts]
+    several = [part for part, clusters in zip(parts, held, strict=True) if clusters > 1]
+    resampled = resampled_means(several, draws(n_clusters, n_resamples, seed)) if several else iter(())
+    estimates = []
+    for (values, _), clusters in zip(parts, held, strict=True):
+        ends = np.stack(interval(next(resampled), level), axis=1).tolist() if clusters > 1 else [(None, None)] * values.shape[1]
+        estimates.append([
+            Estimate(mean, low, high, len(values), clusters)
+            for mean, (low, high) in zip(values.mean(axis=0).tolist(), ends, strict=True)
+        ])  # fmt: skip
+    return estimates
 
 
 def cluster_bootstrap_median(
@@ -222,9 +300,10 @@ def _median_quantiles(
     n, ordered = len(place), np.sort(place)
     below = (place <= ordered[(n - 1) // 2]).astype(np.float64)
     spread = np.sqrt((np.bincount(codes, below - below.mean()) ** 2).sum()) / n  # of the share at or below the median
-    # both ends lie within a few of these; if not, the brackets below find them all the same
-    positions = np.clip((0.5 + spread * np.linspace(-3, 3, _CANDIDATES)) * n, 0, n - 1).astype(np.int64)
-    tried = np.unique(ordered[positions])
+    # each end lies within a few of these; if not, the brackets below find it all the same
+    expected = np.array([NormalDist().inv_cdf(level) for level in levels])
+    offsets = (expected[:, None] + np.linspace(-_REACH, _REACH, _CANDIDATES)).ravel()
+    tried = np.unique(ordered[np.clip((0.5 + spread * offsets) * n, 0, n - 1).astype(np.int64)])
     share = {len(distinct) - 1: 1.0}  # every resample has all of its weight at or below the largest value
     while len(tried):
         share |= dict(zip(tried.tolist(), _share_reached(tried, place, codes, resamples).tolist(), strict=True))
@@ -232,7 +311,7 @@ def _median_quantiles(
             (max((at + 1 for at, s in share.items() if s < level), default=0), min(at for at, s in share.items() if s >= level))
             for level in levels
         ]
-        between = [np.linspace(low, high - 1, 8).astype(np.int64) for low, high in brackets if low < high]
+        between = [np.linspace(low, high - 1, _CANDIDATES).astype(np.int64) for low, high in brackets if low < high]
         tried = np.unique(np.concatenate(between)) if between else tried[:0]
     return [float(distinct[high]) for _, high in brackets]
 

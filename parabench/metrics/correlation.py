@@ -91,7 +91,7 @@ def percentile_estimate(value: float, resampled: Floats | None, n: int, clusters
     """A value with the percentile interval of its ``resampled`` values ``(n_resamples,)``; none without them."""
     if resampled is None:
         return Estimate(value, None, None, n, clusters)
-    low, high = interval(resampled, level)
+    (low,), (high,) = interval(resampled[None], level)
     return Estimate(value, float(low), float(high), n, clusters)
 
 

@@ -103,9 +103,12 @@ def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores
 
 def _places(a: Ids, b: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each item of one list stands in the other: 0-based ``(n, k)``, k where absent."""
-    same = a[:, :, None] == b[:, None, :]
     k = a.shape[1]
-    return (np.where(same.any(2), same.argmax(2), k), np.where(same.any(1), same.argmax(1), k))
+    in_b, in_a = np.full(a.shape, k), np.full(b.shape, k)
+    for place in range(k):
+        np.copyto(in_b, place, where=a == b[:, place, None])
+        np.copyto(in_a, place, where=b == a[:, place, None])
+    return in_b, in_a
 
 
 def kendall(a: Ids, b: Ids, k: int) -> Scores:

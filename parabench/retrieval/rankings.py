@@ -68,7 +68,11 @@ class Rankings:
 
     def rows(self, role: Role) -> NDArray[np.int64]:
         """Row numbers of one role, in order."""
-        return np.flatnonzero(np.array(self.role) == role)
+        return np.flatnonzero(self._roles == role)
+
+    @cached_property
+    def _roles(self) -> NDArray[np.str_]:
+        return np.array(self.role)
 
     @cached_property
     def caption_row(self) -> NDArray[np.int64]:

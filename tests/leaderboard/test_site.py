@@ -29,6 +29,7 @@ from parabench.leaderboard.serve import make_server
 from parabench.leaderboard.site import build_site
 from parabench.leaderboard.site.board import boards_of
 from parabench.leaderboard.site.build import validated
+from parabench.leaderboard.site.folder import JOURNAL, SiteFolder
 from parabench.leaderboard.validate import find_submissions
 
 
@@ -170,6 +171,27 @@ def test_only_what_a_build_made_is_removed(tiny, standing, tmp_path):
     assert (out / "CNAME").read_text() == "example.org"
     assert edited.read_text() == "edited by hand"
     assert not (out / "entries" / "text-only--tiny.html").exists()
+
+
+def test_a_killed_build_leaves_nothing_that_the_next_takes_for_foreign(tmp_path):
+    first = SiteFolder(tmp_path)
+    first.write("a.html", "one")
+    first.write("b.html", "old")
+    first.finish()
+    killed = SiteFolder(tmp_path)
+    killed.write("a.html", "two")
+    killed.write("c.html", "new")  # and it never finishes
+    with (tmp_path / JOURNAL).open("a") as journal:
+        journal.write('["d.ht')
+    third = SiteFolder(tmp_path)
+    third.write("a.html", "three")
+    third.write("c.html", "newer")
+    assert third.finish() == 1
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.html")} == {"a.html": "three", "c.html": "newer"}
+    assert not (tmp_path / JOURNAL).exists()
+    (tmp_path / "c.html").write_text("by hand")
+    with pytest.raises(DataError, match="was not made by a build"):
+        SiteFolder(tmp_path).write("c.html", "again")
 
 
 def test_a_foreign_file_is_never_overwritten(tiny, standing, tmp_path):

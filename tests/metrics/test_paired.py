@@ -8,6 +8,7 @@ from scipy.stats import kstest, ttest_1samp
 
 from parabench.errors import DataError
 from parabench.metrics import (
+    bootstrap_parts,
     cluster_bootstrap,
     clustered_standard_error,
     holm,
@@ -109,10 +110,27 @@ def test_parts_share_the_resamples_of_the_whole():
     values, clusters = rng.random(300), np.repeat(np.arange(100), 3)
     part = clusters < 40
     (whole,) = cluster_bootstrap(values, clusters)
-    (same,) = cluster_bootstrap(values, clusters, n_clusters=100)
-    (inside,) = cluster_bootstrap(values[part], clusters[part], n_clusters=100)
+    (same,), (inside,) = bootstrap_parts([(values[:, None], clusters), (values[part, None], clusters[part])], 100)
     (alone,) = cluster_bootstrap(values[part], clusters[part])
     assert same == whole and (inside.n, inside.clusters) == (120, 40)
     assert inside.ci_high - inside.ci_low == pytest.approx(alone.ci_high - alone.ci_low, rel=0.1)
-    (two,) = cluster_bootstrap(values[:6], clusters[:6], n_clusters=100, n_resamples=500)
+    ((two,),) = bootstrap_parts([(values[:6, None], clusters[:6])], 100, n_resamples=500)
     assert np.isfinite([two.ci_low, two.ci_high]).all(), "resamples without any of two pictures are left out"
+
+
+def test_many_parts_at_once_are_what_each_is_alone():
+    rng = np.random.default_rng(9)
+    values, clusters = rng.random((900, 3)), np.repeat(np.arange(300), 3)
+    masks = [np.isin(clusters, rng.choice(300, size, replace=False)) for size in (300, 200, 80, 20, 2, 1, *[150] * 90)]
+    parts = [(values[mask], clusters[mask]) for mask in masks]
+    together = bootstrap_parts(parts, 300, n_resamples=300)
+    for part, estimates in zip(parts, together, strict=True):
+        (alone,) = bootstrap_parts([part], 300, n_resamples=300)
+        assert [(e.value, e.n, e.clusters) for e in alone] == [(e.value, e.n, e.clusters) for e in estimates]
+        if estimates[0].clusters > 1:
+            np.testing.assert_allclose([e.ci_low for e in alone], [e.ci_low for e in estimates], rtol=0, atol=1e-6)
+            np.testing.assert_allclose([e.ci_high for e in alone], [e.ci_high for e in estimates], rtol=0, atol=1e-6)
+        else:
+            assert estimates[0].ci_low is None and estimates[0].ci_high is None
+    with pytest.raises(DataError, match="no rows"):
+        bootstrap_parts([*parts, (values[:0], clusters[:0])], 300)

@@ -11,6 +11,7 @@ from parabench.metrics import (
     derangement,
     draws,
     foil_contrast,
+    interval,
 )
 from parabench.metrics.bootstrap import Draws
 
@@ -97,6 +98,20 @@ def test_draws_that_are_not_kept_are_the_same():
     np.testing.assert_allclose(kept.sums(factors), streamed.sums(factors), rtol=1e-6)
     (whole, block), = kept.blocks()
     assert whole == slice(0, 200) and (block == np.concatenate([b for _, b in streamed.blocks()], axis=1)).all()
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("n", [2, 3, 10, 999, 10_000])
+def test_the_ends_of_an_interval_are_numpys_quantiles(n, level):
+    rng = np.random.default_rng(n)
+    rows = np.stack([
+        rng.normal(size=n), np.sort(rng.normal(size=n)), rng.integers(0, 3, n), np.zeros(n), rng.random(n) ** 40,
+        np.where(np.arange(n) % 32 == 0, 5.0, rng.random(n)),  # a sample of every 32nd misleads
+    ])  # fmt: skip
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    assert np.array_equal(interval(rows, level), np.quantile(rows, ends, axis=1))
+    rows[:, 0] = np.nan
+    assert np.array_equal(interval(rows, level), np.nanquantile(rows, ends, axis=1))
 
 
 @pytest.mark.parametrize("sizes", [[1, 1], [5] * 20, [1, 2, 3, 4], [9, 1, 1], [3, 3]])

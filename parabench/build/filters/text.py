@@ -9,8 +9,9 @@ from functools import lru_cache
 # Invisible and without meaning in a sentence: zero-width space, word joiner, byte order mark, soft hyphen.
 _INVISIBLE = dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0x00AD))
 _PUNCTUATION = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "‐": "-", "‑": "-"})
-# For plain ASCII: letters stay, digits and apostrophes ask for the full rule below, all else separates.
-_ASCII = str.maketrans({chr(code): " " if chr(code) not in "'0123456789" else "\0" for code in range(128) if not chr(code).isalpha()})
+# For plain ASCII: letters in lower case, digits and apostrophes ask for the full rule below, all else separates.
+_ASCII = b"".join((chr(code).lower() if chr(code).isalpha() else "\0" if chr(code) in "'0123456789" else " ").encode() for code in range(128))
+_ASCII += bytes(128)
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
@@ -32,9 +33,8 @@ def _single_spaces(line: str) -> str:
 def words(text: str) -> tuple[str, ...]:
     """The words as they are compared: NFKC, case folded, without punctuation; hyphens separate, apostrophes do not."""
     if text.isascii():
-        plain = text.lower()
-        spaced = plain.translate(_ASCII)
-        return tuple(_WORD.findall(plain)) if "\0" in spaced else tuple(spaced.split())
+        spaced = text.encode("ascii").translate(_ASCII)
+        return tuple(_WORD.findall(text.lower())) if b"\0" in spaced else tuple(spaced.decode("ascii").split())
     folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold().translate(_PUNCTUATION)
     return tuple(_WORD.findall(folded))
 

@@ -88,7 +88,7 @@ class OpenAIAsker:
         self._successes = 0
         self._failures_in_a_row = 0
         self._stop: BaseException | None = None
-        self._stopping = asyncio.Event()
+        self._stopping, self._turn = asyncio.Event(), asyncio.Lock()
         self._flying: DurableQueue | None = None
 
     def ask(self, requests: RequestTable) -> None:
@@ -101,15 +101,16 @@ class OpenAIAsker:
         asyncio.run(self._ask(requests))
 
     async def _ask(self, requests: RequestTable) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAioHttpClient
 
         self._stop, self._failures_in_a_row = None, 0
-        self._stopping = asyncio.Event()
+        self._stopping, self._turn = asyncio.Event(), asyncio.Lock()
         loop = asyncio.get_running_loop()
         handled = self._listen(loop)
         flying = self._flying = DurableQueue(requests, 2 * self._options.concurrency, loop)
         try:
-            async with AsyncOpenAI(**self._settings) as client:
+            # aiohttp costs a third less processor time a request than the client's default with as many in flight
+            async with AsyncOpenAI(**self._settings, http_client=DefaultAioHttpClient()) as client:
                 workers = [
                     asyncio.create_task(self._work(client, flying)) for _ in range(self._options.concurrency)
                 ]
@@ -228,13 +229,16 @@ class OpenAIAsker:
         return Outcome(request.key, "failed", error=f"{problem} (after {sent} attempts)", attempts=sent, server=server)
 
     async def _send(self, client: AsyncOpenAI, request: Request) -> bytes:
-        # the payload goes as `extra_body`, which is sent as it is: the client's typed arguments would be walked through
-        # field by field, a fifth of the time that a request costs here
-        response = await client.chat.completions.with_raw_response.create(
-            model=request.payload["model"], messages=[], extra_body=request.payload,
-            extra_headers={"Idempotency-Key": request.key},
+        from openai import HttpxBinaryResponseContent
+
+        # the client's own way to send a body as it is: its typed arguments would be walked through field by field
+        async with self._turn:  # one a turn of the event loop: answers come in bunches, and the first of a bunch is sent on
+            await asyncio.sleep(0)  # before all others are prepared, so bunches dissolve instead of waiting for themselves
+        response = await client.post(
+            "/chat/completions", cast_to=HttpxBinaryResponseContent, body=request.payload,
+            options={"headers": {"Idempotency-Key": request.key}},
         )  # fmt: skip
-        return response.http_response.content
+        return response.content
 
     def _read(self, request: Request, body: bytes, sent: int, server: str) -> Outcome | None:
         try:

@@ -14,7 +14,7 @@ from parabench.leaderboard.ranking import rank_ranges
 from parabench.leaderboard.reference import Reference
 from parabench.leaderboard.site.drawing import Point, front_of, pareto
 from parabench.leaderboard.validate import Entry
-from parabench.metrics import cluster_bootstrap, cluster_index
+from parabench.metrics import cluster_bootstrap
 
 RANKED = ("both@10", "AO@10", "R@10", "R@10 paraphrase")
 """Metrics by which one can rank; larger is better. The first is the default: stable *and* right."""
@@ -135,25 +135,11 @@ def _row(entry: Entry) -> Row:
 
 def items_of(entry: Entry, metric: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Values and picture of every item of a metric: a pair, or a caption for ``R@10``."""
-    values, codes = entry.scored.per_pair(metric), pair_pictures(entry.reference)
+    values, codes = entry.scored.per_pair(metric), entry.reference.pair_pictures
     if metric == "R@10":
-        first = first_pairs(entry.reference)
+        first = entry.reference.first_pairs
         return values[first], codes[first]
     return values, codes
-
-
-def pair_pictures(reference: Reference) -> NDArray[np.int64]:
-    """The picture of every pair, as codes."""
-    images = np.array(reference.queries["image_id"].to_pylist())[reference.roles == "paraphrase"]
-    return cluster_index(images)[0]
-
-
-def first_pairs(reference: Reference) -> NDArray[np.bool_]:
-    """Which pairs are the first of their caption: one a caption."""
-    captions = np.array(reference.queries["caption_id"].to_pylist())[reference.roles == "paraphrase"]
-    first = np.zeros(len(captions), bool)
-    first[np.unique(captions, return_index=True)[1]] = True
-    return first
 
 
 def _rank(rows: Sequence[Row], reference: Reference) -> None:
@@ -170,7 +156,7 @@ def _people(reference: Reference) -> Measure | None:
     """How alike people rate the pairs, from 0 to 1; ``None`` where nobody was asked."""
     if not len(reference.ratings):
         return None
-    (found,) = cluster_bootstrap(reference.ratings, pair_pictures(reference))
+    (found,) = cluster_bootstrap(reference.ratings, reference.pair_pictures)
     return Measure(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, clusters=found.clusters)
 
 

@@ -16,7 +16,7 @@ from parabench.errors import DataError
 from parabench.leaderboard.ahead import score_ahead
 from parabench.leaderboard.reference import References
 from parabench.leaderboard.scoring import AO_SCALE
-from parabench.leaderboard.site.board import RANKED, SIZES, Board, boards_of, first_pairs, pair_pictures
+from parabench.leaderboard.site.board import RANKED, SIZES, Board, boards_of
 from parabench.leaderboard.site.drawing import bar
 from parabench.leaderboard.site.entry import entry_context
 from parabench.leaderboard.site.export import as_csv, as_json, as_latex, feed
@@ -125,8 +125,8 @@ def _filters(boards: Sequence[Board]) -> dict[str, list[str]]:
 def _units(board: Board) -> dict[str, Any]:
     """What the head-to-head page needs of a dataset: the picture of each pair, and which pair is the first of its caption."""
     return {
-        "dataset": board.reference.title, "ao_scale": AO_SCALE, "pictures": pair_pictures(board.reference).tolist(),
-        "first": np.flatnonzero(first_pairs(board.reference)).tolist(),
+        "dataset": board.reference.title, "ao_scale": AO_SCALE, "pictures": board.reference.pair_pictures.tolist(),
+        "first": np.flatnonzero(board.reference.first_pairs).tolist(),
         "entries": [{"id": row.id, "name": row.entry.submission.model.name, "track": row.track} for row in board.rows],
     }  # fmt: skip
 
