@@ -22,7 +22,7 @@ from parabench.errors import ModelError, ParabenchError, UsageError
 from parabench.progress import note
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 DEFAULTS = {"temperature": 0.7, "max_tokens": 200}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -199,15 +199,13 @@ class OpenAIAsker:
                 if outcome is not None:
                     return outcome
                 problem = f"an answer that is no chat completion: {body[:80]!r}"
-            except openai.APITimeoutError:
-                problem = f"no answer within {self._options.timeout:g} s"
             except openai.APIConnectionError as error:
-                problem = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"
-                if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):
+                problem, reached = broken(error, self._options.timeout)
+                if not reached:
                     refused += 1  # nothing was sent: the request stays pending, whatever becomes of the server
                     if sent == self._options.attempts or (not self._successes and refused == _REFUSED_CONNECTIONS):
                         raise ModelError(
-                            f"no server answers at {server}: {error.__cause__}",
+                            f"no server answers at {server}: {problem}",
                             "check --base-url and that the server runs, then run the same command: answers so far are kept",
                         ) from None
             except openai.APIStatusError as error:
@@ -292,6 +290,24 @@ class OpenAIAsker:
             pass
         text = " ".join(text.split())[:300].replace(str(self._settings["api_key"]), "…")
         return f"HTTP {error.status_code} {text}".strip()
+
+
+def broken(error: APIConnectionError, timeout: float) -> tuple[str, bool]:
+    """What went wrong with a connection, in a few words, and whether there was one."""
+    import aiohttp
+
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    for cause in causes:  # by the library that made the connection: what the layers above call these is less exact
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            number = cause.os_error.errno
+            return os.strerror(number) if number is not None and number > 0 else str(cause.os_error), False
+        if isinstance(cause, TimeoutError):
+            return f"no answer within {timeout:g} s", not isinstance(cause, aiohttp.ConnectionTimeoutError)
+        if isinstance(cause, aiohttp.ClientError):
+            return f"{type(cause).__name__}: {cause}", True
+    return f"{type(causes[-1]).__name__}: {causes[-1]}", True
 
 
 def read_completion(key: str, value: Any, options: Options) -> Outcome | None:
