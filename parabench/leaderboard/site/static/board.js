@@ -64,8 +64,20 @@
     cell.append(strong, svg, small);
   }
 
+  // A browser lays out a hundred rows in a few frames and a thousand in a second: the first are shown at once, the others
+  // some at a time, below what a reader can see.
+  const chunk = 100;
+  let late = [], timer = 0;
+  const next = () => { timer = setTimeout(reveal, 40); };  // after the browser has painted what there is
+  function reveal() {
+    for (const row of late.splice(0, chunk)) row.hidden = false;
+    if (late.length) next();
+  }
+
   let drawn = "";
   function show() {
+    clearTimeout(timer);
+    late = [];
     const sign = state.dir === "asc" ? 1 : -1;
     let shown = 0, total = 0;
     for (const { body, rows, people } of all) {
@@ -79,14 +91,18 @@
       });
       for (const entry of sorted) {
         const visible = entry.reference || passes(entry);
-        entry.row.hidden = !visible;
+        entry.visible = visible;
         if (visible && !entry.reference) shown += 1;
+        const later = visible && drawn && shown > chunk;
+        if (later) late.push(entry.row);
+        entry.row.hidden = !visible || later;
         entry.row.cells[0].textContent = state.kind && rankBy() === 1 && !entry.reference ? "–" : entry.ranks[rankBy()];
         if (drawn !== `${state.dataset} ${state.kind}`) drawKind(entry);
       }
       body.append(...sorted.map((entry) => entry.row), people);
     }
     drawn = `${state.dataset} ${state.kind}`;
+    if (late.length) next();
     for (const plot of document.querySelectorAll(".plot")) plot.hidden = plot.dataset.board !== state.dataset;
     for (const head of heads) {
       if (head.dataset.c === state.sort) head.setAttribute("aria-sort", state.dir === "asc" ? "ascending" : "descending");
@@ -141,7 +157,7 @@
 
   function view() {
     const { rows } = all.find(({ body }) => !body.hidden), columns = heads.map((head) => head.dataset.c);
-    const order = [...rows].filter((entry) => !entry.row.hidden).sort((a, b) => a.row.rowIndex - b.row.rowIndex);
+    const order = [...rows].filter((entry) => entry.visible).sort((a, b) => a.row.rowIndex - b.row.rowIndex);
     return order.map((entry) => {
       const told = {};
       for (const key of columns) told[key] = key === "rank" ? entry.row.cells[0].textContent : key === "name" ? entry.name : key === "training" ? entry.training : value(entry, key);
