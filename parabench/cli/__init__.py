@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 
 from parabench.cli.main import cli
@@ -15,6 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     import click
 
     arguments = sys.argv[1:] if arguments is None else arguments
+    atexit.register(gc.freeze)  # the collector's last look at a million objects of torch takes a second
     try:
         # the command itself travels along as the context's object: runs record it
         code = cli.main(

@@ -65,6 +65,13 @@ class HuggingFaceEncoder:
         with inference(self.device, self._precision):
             return _features(model.get_text_features(**inputs.to(self.device)))
 
+    def text_lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many tokens the text tower runs for each text by itself ``(n,)``."""
+        model, processor, _ = self._network
+        fixed = _FIXED_LENGTH.get(model.config.model_type)
+        found = processor.tokenizer([self._prompt.replace("{}", text) for text in texts])["input_ids"]
+        return np.array([fixed or len(ids) for ids in found], np.int64)
+
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """One RGB picture → the model's pixel input ``(3, height, width)`` float32."""
         pixels = self._network[1].image_processor(images=image, return_tensors="np")["pixel_values"]

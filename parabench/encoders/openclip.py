@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
+from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
 from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
 from parabench.progress import note
 from parabench.storage import sha256_file
@@ -35,6 +35,7 @@ DEFAULT_TAGS = {
 }
 """The tag that a model without one gets; other models get the last tag that open_clip lists for them."""
 
+_PROBES = ["a dog", "two red boats on a wide lake under a grey sky near the old harbour wall"]
 _OPTIONS = ("seed", "prompt", "checkpoint")
 _PACKAGES = ("open_clip_torch", "torch", "torchvision", "timm", "transformers")
 
@@ -81,13 +82,27 @@ class OpenClipEncoder:
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, not normalised, equal to open_clip's ``encode_text``."""
         model, _, _ = self._network
-        tokens = self._tokenizer([self._prompt.replace("{}", text) for text in texts]).to(self.device)
-        with self._lock, inference(self.device, self._precision):
+        tokens = self._tokens(texts).to(self.device)
+        with self._lock, contextlib.ExitStack() as stack:
+            stack.enter_context(inference(self.device, self._precision))
             if self._pad_id is not None:
-                used = int((tokens != self._pad_id).any(dim=0).nonzero().max()) + 1 if len(tokens) else 1
-                with _shorter_context(model, used):
-                    return to_numpy(model.encode_text(tokens[:, :used]))
+                tokens = tokens[:, : int(self._lengths(tokens).max(initial=1))]
+                stack.enter_context(_shorter_context(model, tokens.shape[1]))
+            stack.enter_context(self._pooled.text(tokens))
             return to_numpy(model.encode_text(tokens))
+
+    def text_lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many tokens the text tower runs for each text by itself ``(n,)``."""
+        _ = self._network
+        return self._lengths(self._tokens(texts))
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        return self._tokenizer([self._prompt.replace("{}", text) for text in texts])
+
+    def _lengths(self, tokens: Any) -> NDArray[np.int64]:
+        words = tokens.cpu().numpy() != self._pad_id
+        lengths: NDArray[np.int64] = words.shape[1] - np.argmax(words[:, ::-1], axis=1)
+        return lengths
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """One RGB picture → open_clip's evaluation input ``(3, height, width)`` float32."""
@@ -98,8 +113,9 @@ class OpenClipEncoder:
         """``(n, 3, height, width)`` → ``(n, dim)`` float32, equal to open_clip's ``encode_image``."""
         import torch
 
-        with inference(self.device, self._precision):
-            return to_numpy(self._network[0].encode_image(torch.from_numpy(batch).to(self.device)))
+        model = self._network[0]
+        with inference(self.device, self._precision), self._pooled.images(len(batch), self.device):
+            return to_numpy(model.encode_image(torch.from_numpy(batch).to(self.device)))
 
     def encode_images(self, images: Sequence[Any]) -> FloatMatrix:
         """RGB pictures → ``(n, dim)`` float32."""
@@ -109,10 +125,13 @@ class OpenClipEncoder:
     def _network(self) -> tuple[Any, Any, Identity]:
         import_torch("openclip", "openclip:")
         try:
-            import open_clip
+            with uncollected():
+                import open_clip
         except ImportError:
             raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
         import torch
+
+        from parabench.encoders.last_block import PooledOnly
 
         device = self._device = resolve_device(self._device_asked)
         weights: dict[str, Any]
@@ -145,9 +164,15 @@ class OpenClipEncoder:
             finally:
                 logging.disable(logging.NOTSET)
         model = model.eval().requires_grad_(False).to(device)
-        self._tokenizer = open_clip.get_tokenizer(self._architecture)
-        self._pad_id = None
+        try:
+            self._tokenizer = open_clip.get_tokenizer(self._architecture)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"the tokenizer of {self._architecture} could not be had: {' '.join(str(error).split())[:200]}",
+                "check the network, or set HF_HOME to a folder that holds it",
+            ) from error
         self._pad_id = self._trimming(model)
+        self._pooled = PooledOnly(model)
         with torch.inference_mode():
             dim = int(model.encode_text(self._tokenizer(["a"]).to(device)).shape[-1])
         resolved = {
@@ -166,8 +191,7 @@ class OpenClipEncoder:
         """The padding token if cutting the padding off leaves the vectors as they are, else ``None``."""
         import torch
 
-        probes = ["a dog", "two red boats on a wide lake under a grey sky near the old harbour wall", "a cat on a mat"]
-        tokens = self._tokenizer(probes).to(self.device)
+        tokens = self._tokenizer(_PROBES).to(self.device)
         tail = tokens[:, -1]
         if not bool((tail == tail[0]).all()):
             return None

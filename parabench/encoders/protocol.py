@@ -60,6 +60,15 @@ class PixelEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class LengthEncoder(Encoder, Protocol):
+    """An encoder that can say what a text costs, so that texts of one length run together and nothing is padded."""
+
+    def text_lengths(self, texts: Sequence[str]) -> NDArray[Any]:
+        """How many tokens the text tower runs for each text by itself ``(n,)`` int64."""
+        ...
+
+
 @dataclass(frozen=True)
 class Traits:
     """What an encoder says about itself beyond the Protocol (attributes of the same name, all optional).

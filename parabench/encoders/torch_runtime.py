@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,23 @@ from parabench.errors import MissingDependencyError, ModelError, UsageError
 def import_torch(extra: str, needed_for: str) -> Any:
     """``torch``, or a clear error that says how to get it."""
     try:
-        import torch
+        with uncollected():
+            import torch
     except ImportError:
         raise MissingDependencyError("torch", extra, needed_for) from None
     return torch
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While libraries are imported: what they define stays, and looking at it again and again is a tenth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def resolve_device(device: str) -> str:

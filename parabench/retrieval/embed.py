@@ -1,7 +1,7 @@
 """Texts and pictures → unit vectors: each distinct one once, cached, without padding work.
 
-Texts run in batches of similar length, so that an encoder that trims its context to the longest text of
-the batch computes next to no padding.  Pictures are decoded and prepared by background threads while the
+Texts run in batches of one length in tokens, or of similar length in characters where an encoder can't tell, so that one
+that trims its context to the longest text of the batch computes next to no padding.  Pictures are decoded and prepared by background threads while the
 network runs.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from parabench.data.duplicates import picture_hash
 from parabench.data.images import Pictures
-from parabench.encoders.protocol import Encoder, FloatMatrix, PixelEncoder, Traits
+from parabench.encoders.protocol import Encoder, FloatMatrix, LengthEncoder, PixelEncoder, Traits
 from parabench.errors import ModelError
 from parabench.progress import bar
 from parabench.retrieval.cache import EmbeddingCache
@@ -60,10 +60,8 @@ class Embedder:
         """
         distinct = list(dict.fromkeys(texts))
         vectors, missing = self._stored("text", [sha256_text(text) for text in distinct])
-        missing.sort(key=lambda row: len(distinct[row]), reverse=True)  # longest first: too big a batch fails at once
         with bar("texts", len(distinct), "text", initial=len(distinct) - len(missing)) as progress:
-            for start in range(0, len(missing), self._batch):
-                rows = missing[start : start + self._batch]
+            for rows in self._by_length(distinct, missing):
                 batch = [distinct[row] for row in rows]
                 output = self._forward("text", self.encoder.encode_text, batch)
                 vectors[rows] = self._checked(output, [f"the text {text!r:.80}" for text in batch])
@@ -71,6 +69,25 @@ class Embedder:
                 progress.update(len(rows))
         row_of = {text: row for row, text in enumerate(distinct)}
         return unit(vectors)[[row_of[text] for text in texts]]
+
+    def _by_length(self, texts: Sequence[str], rows: Sequence[int]) -> Iterator[list[int]]:
+        """These rows in batches, the longest first: too big a batch fails at once.
+
+        On a processor, where a padded token costs what a real one does, a batch that is a quarter full ends with its length.
+        """
+        encoder, least = self.encoder, self._batch
+        length = {row: len(texts[row]) for row in rows}
+        if rows and isinstance(encoder, LengthEncoder):
+            length = dict(zip(rows, encoder.text_lengths([texts[row] for row in rows]).tolist(), strict=True))
+            least = max(1, self._batch // 4) if Traits.of(encoder).device == "cpu" else self._batch
+        batch: list[int] = []
+        for row in sorted(rows, key=length.__getitem__, reverse=True):
+            if len(batch) == self._batch or (len(batch) >= least and length[row] < length[batch[0]]):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
 
     def texts_again(self, texts: Sequence[str], seed: int = 0) -> FloatMatrix:
         """The same texts embedded a second time in other company: ``(len(texts), dim)`` float32 unit vectors.

@@ -52,6 +52,40 @@ def test_openclip_on_photographs(untrained, shared):
     np.testing.assert_allclose(untrained.encode_images(images), expected, atol=1e-5)
 
 
+def test_openclip_runs_its_last_block_only_where_it_is_read(untrained):
+    """The feed-forward layer of the last block sees one position a text and a picture; the vectors are those of all positions (above)."""
+    seen = []
+    towers = [untrained._network[0].transformer, untrained._network[0].visual.transformer]
+    hooks = [tower.resblocks[-1].block.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape))) for tower in towers]
+    untrained.encode_text(TEXTS)
+    untrained.encode_images(pictures())
+    for hook in hooks:
+        hook.remove()
+    assert seen == [(3, 1, 512), (3, 1, 768)]
+
+
+@pytest.mark.parametrize("name", ["RN50", "coca_ViT-B-32"])
+def test_openclip_leaves_towers_of_another_kind_whole(name):
+    open_clip = pytest.importorskip("open_clip")
+    import torch
+
+    encoder = load_encoder(f"openclip:{name}/untrained")
+    torch.manual_seed(0)
+    model, _, transform = open_clip.create_model_and_transforms(name, pretrained=None, pretrained_image=False)
+    model.eval()
+    with torch.inference_mode():
+        text = model.encode_text(open_clip.get_tokenizer(name)(TEXTS)).numpy()
+        image = model.encode_image(torch.stack([transform(picture) for picture in pictures()])).numpy()
+    np.testing.assert_allclose(encoder.encode_text(TEXTS), text, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_images(pictures()), image, atol=1e-5)
+
+
+def test_openclip_counts_the_tokens_of_each_text(untrained):
+    open_clip = pytest.importorskip("open_clip")
+    ends = open_clip.get_tokenizer("ViT-B-32")(TEXTS).argmax(dim=1).numpy() + 1
+    assert untrained.text_lengths(TEXTS).tolist() == ends.tolist()
+
+
 def test_untrained_weights_come_from_the_seed(untrained):
     import torch
 
