@@ -277,8 +277,9 @@ def _scrubbed(text: str, token: str) -> str:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Relative name → file; all of them, in order."""
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Relative name → file, in order; not what a training run would resume from, several times the weights."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path for name, path in found.items() if not name.startswith("training/checkpoints/")}
 
 
 def _listed(folder: Path) -> set[str]:

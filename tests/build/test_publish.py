@@ -214,8 +214,11 @@ def test_a_model_folder(hub, push, tmp_path):
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# a model\n")
     (folder / "config.json").write_text("{}")
     save_file({"weight": np.zeros((4, 4), np.float32)}, folder / "model.safetensors")
+    expected = files_of(folder)
+    (folder / "training" / "checkpoints").mkdir(parents=True)
+    (folder / "training" / "checkpoints" / "step-00000010.safetensors").write_bytes(b"optimizer state")
     push("--tag", "v1", folder=folder, to="hub:parabench/tower")
-    assert held(hub, "model", "parabench/tower") == files_of(folder)
+    assert held(hub, "model", "parabench/tower") == expected, "what training resumes from stays at home"
     assert "unchanged" in push(folder=folder, to="hub:parabench/tower")
 
 
