@@ -110,20 +110,20 @@ class NearDuplicateIndex:
         if first is not None:
             earlier = row < first + query
             query, row = query[earlier], row[earlier]
-        jaccard = self._jaccard(sentences, query, row)
+        jaccard = self._jaccard(sentences, query, row, first)
         similar = jaccard >= self.min_jaccard - 1e-12
         query, row, jaccard = query[similar], row[similar], jaccard[similar]
         order = np.lexsort((row, query))
         return Matches(query[order], row[order], jaccard[order])
 
     def _jaccard(
-        self, sentences: Sequence[Sequence[str]], query: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
+        self, sentences: Sequence[Sequence[str]], query: npt.NDArray[np.int64], row: npt.NDArray[np.int64], first: int | None
     ) -> npt.NDArray[np.float64]:
         """Exact similarity of each pair, ``(n,)``; short sentences are compared many at a time, long ones few."""
         result = np.zeros(len(query))
         used, position = np.unique(query, return_inverse=True)
-        numbers = [[self._vocabulary.get(word, _UNKNOWN) for word in dict.fromkeys(sentences[at])] for at in used]
-        ours = np.fromiter(map(len, numbers), np.int64, len(numbers))[position]
+        distinct = [dict.fromkeys(sentences[at]) for at in used]
+        ours = np.fromiter(map(len, distinct), np.int64, len(distinct))[position]
         stored = self._starts[row + 1] - self._starts[row]
         width = np.maximum(ours, stored)
         # A row has at most its stored length of distinct words, so a short one can't be similar to a long sentence.
@@ -134,18 +134,24 @@ class NearDuplicateIndex:
             widest = max(_NARROW, 2 * int(width[order[at]]))
             part = order[at : at + max(1, _COMPARED_AT_A_TIME // widest**2)]
             part = part[: np.searchsorted(width[part], widest, "right")]
-            left = np.full((len(part), int(ours[part].max())), _UNKNOWN, np.uint32)
-            for line, pair in enumerate(part):
-                left[line, : ours[pair]] = numbers[position[pair]]
-            right = self._rows(row[part], stored[part])
+            own = None if first is None else first + query[part]
+            if own is not None and (self._starts[own + 1] - self._starts[own]).max() <= _NARROW:  # stored by now
+                left = self._rows(own)
+                left[left == _NOTHING] = _UNKNOWN
+            else:
+                left = np.full((len(part), int(ours[part].max())), _UNKNOWN, np.uint32)
+                for line, pair in enumerate(part):
+                    left[line, : ours[pair]] = [self._vocabulary.get(word, _UNKNOWN) for word in distinct[position[pair]]]
+            right = self._rows(row[part])
             shared = (left[:, :, None] == right[:, None, :]).sum((1, 2))
             theirs = (right != _NOTHING).sum(1)
             result[part] = shared / np.maximum(1, ours[part] + theirs - shared)
             at += len(part)
         return result
 
-    def _rows(self, row: npt.NDArray[np.int64], stored: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    def _rows(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
         """The distinct words of rows, ``(n, longest)``, the rest filled with :data:`_NOTHING`."""
+        stored = self._starts[row + 1] - self._starts[row]
         columns = np.arange(int(stored.max()))
         inside = columns < stored[:, None]
         words = np.where(inside, self._words[np.where(inside, self._starts[row][:, None] + columns, 0)], np.uint32(_NOTHING))
