@@ -1,8 +1,8 @@
 """Texts and pictures → unit vectors: each distinct one once, cached, without padding work.
 
 Texts run in batches of one length in tokens, or of similar length in characters where an encoder can't tell, so that one
-that trims its context to the longest text of the batch computes next to no padding.  Pictures are decoded and prepared by background threads while the
-network runs.
+that trims its context to the longest text of the batch computes next to no padding.  Pictures are decoded and prepared by
+background threads while the network runs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from parabench.storage import sha256_json, sha256_text
 
 _DECODERS = 2
 _BATCHES_AHEAD = 2
+_COUNTED_AT_ONCE = 4096
 
 
 @dataclass
@@ -78,7 +79,9 @@ class Embedder:
         encoder, least = self.encoder, self._batch
         length = {row: len(texts[row]) for row in rows}
         if rows and isinstance(encoder, LengthEncoder):
-            length = dict(zip(rows, encoder.text_lengths([texts[row] for row in rows]).tolist(), strict=True))
+            for start in range(0, len(rows), _COUNTED_AT_ONCE):
+                some = rows[start : start + _COUNTED_AT_ONCE]
+                length |= zip(some, encoder.text_lengths([texts[row] for row in some]).tolist(), strict=True)
             least = max(1, self._batch // 4) if Traits.of(encoder).device == "cpu" else self._batch
         batch: list[int] = []
         for row in sorted(rows, key=length.__getitem__, reverse=True):
