@@ -124,7 +124,7 @@ class Reference:
     def targets(self) -> NDArray[np.int64]:
         """Gallery position of every query's own picture ``(n,)``."""
         position = {image_id: row for row, image_id in enumerate(self.image_ids)}
-        return np.array([position[image_id] for image_id in self.queries["image_id"].to_pylist()], np.int64)
+        return np.array([position[image_id] for image_id in self.texts["image_id"]], np.int64)
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:

@@ -161,6 +161,11 @@ class _Totals:
         rows = [np.bincount(codes, values[:, j] - means[j], n_clusters) for j in range(values.shape[1])]
         return cls(np.stack([*rows, sizes.astype(np.float64)]).astype(np.float32), means, np.flatnonzero(sizes))
 
+    @property
+    def wide(self) -> bool:
+        """Whether it holds so many of the clusters that leaving out the others saves nothing."""
+        return bool(4 * len(self.present) >= self.factors.shape[1])
+
     def resampled(self, sums: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
             shifted: Floats = sums[:-1] / sums[-1]
@@ -170,13 +175,13 @@ class _Totals:
 
 def _resampled(tables: Sequence[_Totals], resamples: Draws) -> Iterator[Floats]:
     """Resampled means of several tables: one product for those that hold many clusters, a small one for each other."""
-    wide = [totals for totals in tables if 4 * len(totals.present) >= resamples.n_clusters]
+    wide = [totals for totals in tables if totals.wide]
     shared: Iterator[Floats] = iter(())
     if wide:
         stacked = resamples.sums(np.concatenate([totals.factors for totals in wide]))
         shared = iter(np.split(stacked, np.cumsum([len(totals.factors) for totals in wide])[:-1]))
     for totals in tables:
-        if 4 * len(totals.present) >= resamples.n_clusters:
+        if totals.wide:
             yield totals.resampled(next(shared))
         else:
             yield totals.resampled(resamples.sums(totals.factors[:, totals.present], totals.present))

@@ -13,6 +13,7 @@ from parabench.leaderboard.site.board import RANKED, Board, Row
 from parabench.leaderboard.site.drawing import curve, levels
 from parabench.leaderboard.site.pictures import Pictures
 from parabench.report.numbers import count, interval, number, percent
+from parabench.report.provenance import of_environment, plain
 
 _MOST_PARTS = 12
 _BY = {"kind": "How they were reworded", "caption length": "How long the caption is", "lexical distance": "How different the words are",
@@ -146,21 +147,12 @@ def _example(row: Row, board: Board, example: Any, pictures: Pictures) -> dict[s
 def _provenance(submission: Submission) -> list[tuple[str, str]]:
     model, declared, dataset = submission.model, submission.declared, submission.dataset
     entries = [
-        ("model", model.spec), ("resolved to", _plain(model.resolved)), ("parameters", count(model.n_parameters) if model.n_parameters else ""),
+        ("model", model.spec), ("resolved to", plain(model.resolved)), ("parameters", count(model.n_parameters) if model.n_parameters else ""),
         ("model fingerprint", model.fingerprint), ("licence", declared.license), ("training data", "; ".join(declared.training_data)),
         ("paraphrases of test captions in training", declared.paraphrases_of_test_captions), ("authors", ", ".join(declared.authors)),
         ("contact", declared.contact), ("submitted", submission.created), ("dataset fingerprint", dataset.fingerprint),
-        ("hash of all queries", dataset.queries_sha256), ("hash of the gallery", dataset.gallery_sha256), ("settings", _plain(submission.settings)),
-        ("versions", _plain(submission.environment.get("versions"))), ("git", _plain(submission.environment.get("git"))),
-        ("machine", ", ".join(str(submission.environment[key]) for key in ("device", "platform") if submission.environment.get(key))),
+        ("hash of all queries", dataset.queries_sha256), ("hash of the gallery", dataset.gallery_sha256), ("settings", plain(submission.settings)),
+        *of_environment(submission.environment),
         ("SHA-256 of rankings.parquet", submission.rankings.sha256), ("notes", declared.notes or ""),
     ]  # fmt: skip
     return [(term, text) for term, text in entries if text]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(held)}" for key, held in value.items() if held not in (None, "", {}, []))
-    if isinstance(value, list | tuple):
-        return " ".join(_plain(held) for held in value)
-    return "" if value is None else str(value)
