@@ -123,8 +123,11 @@ def test_the_index_agrees_with_brute_force():
         (i, j, round(jaccard(rows[i], rows[j]), 12)) for i in range(len(rows)) for j in range(i) if jaccard(rows[i], rows[j]) >= 0.7
     }  # fmt: skip
     assert found <= true and len(found) >= 0.94 * len(true) and (402, 401) in {(i, j) for i, j, _ in found}
+    query, row, value = index.search([[], *rows[402:], ["never", "seen"]])
+    assert set(query.tolist()) == {1} and dict(zip(row.tolist(), value.tolist(), strict=True))[401] == jaccard(rows[401], rows[402])
     index.forget(401)
     assert 401 not in index.search([WORDS[:900]]).row
+    assert len(index.add([[], []]).row) == 0
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0])

