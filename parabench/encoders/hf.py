@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
+from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError
 from parabench.storage import sha256_file
 
@@ -90,11 +90,11 @@ class HuggingFaceEncoder:
         return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
 
     @cached_property
-    @uncollected()
     def _network(self) -> tuple[Any, Any, Identity]:
         import_torch("hf", "hf:")
         try:
-            from transformers import AutoModel, AutoProcessor
+            with importing():
+                from transformers import AutoModel, AutoProcessor
         except ImportError:
             raise MissingDependencyError("transformers", "hf", "hf:") from None
         self._device = resolve_device(self._device_asked)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
+from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
 from parabench.progress import note
 from parabench.storage import sha256_file
@@ -147,13 +147,8 @@ class OpenClipEncoder:
         return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
 
     @cached_property
-    @uncollected()
     def _network(self) -> _Network:
-        import_torch("openclip", "openclip:")
-        try:
-            import open_clip
-        except ImportError:
-            raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
+        open_clip = _import_open_clip()
         import torch
 
         from parabench.encoders.clip_towers import shorten_images, shorten_text
@@ -225,11 +220,7 @@ class OpenClipEncoder:
             return "local"
         if tag and DEFAULT_TAGS.get(self._architecture) == tag:
             return tag
-        try:
-            import open_clip
-        except ImportError:
-            raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
-
+        open_clip = _import_open_clip()
         known = open_clip.list_models()
         if self._architecture not in known:
             raise UsageError(f"open_clip has no model '{self._architecture}'", did_you_mean(self._architecture, known))
@@ -250,13 +241,12 @@ class OpenClipEncoder:
         return str(chosen)
 
     def _weights_file(self) -> Path:
-        import open_clip
-
         if self._checkpoint is not None:
             path = Path(self._checkpoint).expanduser()
             if not path.is_file():
                 raise ModelError(f"no such checkpoint: {path}", "check ?checkpoint=")
             return path
+        open_clip = _import_open_clip()
         config = open_clip.get_pretrained_cfg(self._architecture, self._tag)
         try:
             return Path(open_clip.download_pretrained(config))
@@ -265,6 +255,16 @@ class OpenClipEncoder:
                 f"the weights of {self.spec} could not be downloaded: {' '.join(str(error).split())[:200]}",
                 "check the network, set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
             ) from error
+
+
+def _import_open_clip() -> Any:
+    import_torch("openclip", "openclip:")
+    try:
+        with importing():
+            import open_clip
+    except ImportError:
+        raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
+    return open_clip
 
 
 def _padding(model: Any, tokens: Any, whole: Any) -> int | None:

@@ -12,7 +12,7 @@ import numpy as np
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
+from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError
 from parabench.storage import sha256_file
 
@@ -67,11 +67,11 @@ class SentenceEncoder:
         return np.atleast_2d(to_numpy(output))
 
     @cached_property
-    @uncollected()
     def _network(self) -> tuple[Any, Identity]:
         import_torch("hf", "sbert:")
         try:
-            from sentence_transformers import SentenceTransformer
+            with importing():
+                from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingDependencyError("sentence_transformers", "hf", "sbert:") from None
         self._device = resolve_device(self._device_asked)

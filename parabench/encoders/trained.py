@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, identify, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy, uncollected
+from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
 from parabench.errors import ModelError, UsageError
 from parabench.storage import sha256_file
 from parabench.towers.record import WEIGHTS, read_record
@@ -93,7 +93,6 @@ class TrainedEncoder:
         return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
 
     @cached_property
-    @uncollected()
     def _model(self) -> Any:
         import_torch("train", "parabench:")
         from parabench.towers.folder import load_model

@@ -1,6 +1,5 @@
 """Every backend: same vectors as its own library, honest names, clear refusals."""
 
-import gc
 import json
 import subprocess
 import sys
@@ -101,7 +100,16 @@ def test_untrained_weights_come_from_the_seed(untrained):
     assert (again.encode_text(TEXTS) == untrained.encode_text(TEXTS)).all()
     assert again.fingerprint == untrained.fingerprint != other.fingerprint
     assert torch.equal(torch.random.get_rng_state(), state), "the global random state is left alone"
-    assert gc.isenabled(), "the collector rests only while a network is loaded"
+
+
+def test_the_collector_never_looks_at_what_was_imported_and_goes_on():
+    code = (
+        "import gc; from parabench.encoders import load_encoder; from parabench.encoders.torch_runtime import importing;"
+        "load_encoder('openclip:RN50/untrained').encode_text(['a']); frozen = gc.get_freeze_count();"
+        "mine = [[] for _ in range(1000)]\nwith importing():\n    import torch\n"
+        "print(gc.isenabled(), frozen > 100_000, gc.get_freeze_count() == frozen)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["True"] * 3
 
 
 def test_a_resolved_model_needs_no_torch(untrained):
