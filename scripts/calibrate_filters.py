@@ -5,9 +5,10 @@
 ``DIR`` holds ``cxc/``, ``sugarcrepe_pp/`` and ``coco/`` as the built-in sets name them.  Writes
 ``docs/images/filters_*.svg`` and the tables between the markers of ``docs/filters.md``.
 
-Three questions, none of which uses a number of another:
+Four questions, none of which uses a number of another:
 
-* Crisscrossed Captions: is a pair of COCO captions a paraphrase (people's rating ≥ 4)?
+* Crisscrossed Captions: is a pair of COCO captions a paraphrase (people's rating ≥ 4)?  And do two captions say the
+  same (≥ 4.5)?
 * SugarCrepe++: which of (caption, caption2) and (caption, negative) is the paraphrase?
 * coco-paraphrase: which of our sentences did the machine reviews reject?  And which do the defaults drop?
 """
@@ -22,6 +23,7 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,14 +76,32 @@ def read(sample: int, seed: int) -> list[Pairs]:
     sugar = load("sugarcrepe-pp")
     sets.append(("SugarCrepe++", [(r["caption"], r["paraphrase"], True) for r in sugar.pairs.to_pylist()]
                  + [(r["caption"], r["foil"], False) for r in sugar.foils.to_pylist()]))  # fmt: skip
-    ours = load("coco-paraphrase")
-    rejected = [row for row in ours.rejected.to_pylist() if row["kind"] != "foil"]
-    sets.append(("coco-paraphrase", [(r["caption"], r["paraphrase"], True) for r in ours.pairs.to_pylist()]
-                 + [(r["caption"], r["paraphrase"], False) for r in rejected]))  # fmt: skip
+    sets.append(("coco-paraphrase", [(row["caption"], text, not wrong) for row, text, wrong in reviewed() if row["kind"] != "foil"]))
     return [
         Pairs(name, [candidate(i, a, b) for i, (a, b, _) in enumerate(rows)], np.array([g for *_, g in rows]), {})
         for name, rows in sets
     ]
+
+
+def same_meaning_table(embedder: Embedder) -> str:
+    """Pairs of captions of the whole of Crisscrossed Captions that an encoder takes for the same, and people's ratings."""
+    rows = load("coco-cxc?min_rating=0").pairs.to_pylist()
+    rated = np.array([next(s["value"] for s in row["scores"] if s["name"] == "human") for row in rows])
+    similarity = (embedder.texts([row["caption"] for row in rows]) * embedder.texts([row["paraphrase"] for row in rows])).sum(1)
+    lines = []
+    for limit in (0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99):
+        alike = rated[similarity >= limit]
+        precision = " | ".join(f"{(alike >= rating).mean():.3f}" for rating in (4.5, 4, 3))
+        lines.append(f"| {limit} | {len(alike):,} | {alike.mean():.2f} | {precision} | {(similarity[rated >= 4.5] >= limit).mean():.3f} |")
+    header = f"| `min_similarity` | pairs of {len(rows):,} | mean rating | rated ≥ 4.5 | ≥ 4 | ≥ 3 | of those rated ≥ 4.5 |"
+    return table(header, lines)
+
+
+def reviewed() -> list[tuple[dict[str, Any], str, bool]]:
+    """Every sentence of coco-paraphrase with its row, and whether a review rejected it; what the checks dropped was accepted."""
+    ours = load("coco-paraphrase")
+    kept = [(row, row.get("paraphrase") or row["foil"], False) for part in (ours.pairs, ours.foils) for row in part.to_pylist()]
+    return kept + [(row, row["paraphrase"], row["reason"].startswith("review")) for row in ours.rejected.to_pylist()]
 
 
 def score(pairs: Pairs, config: FilterConfig, embedder: Embedder) -> None:
@@ -162,7 +182,7 @@ def thresholds_table(sets: list[Pairs]) -> str:
 
 def content_table(sets: list[Pairs], config: FilterConfig) -> str:
     """How many each check drops; our foils stand in for paraphrases that got something wrong, and are the last column."""
-    foils = [candidate(i, row["caption"], row["foil"]) for i, row in enumerate(load("coco-paraphrase").foils.to_pylist())]
+    foils = [candidate(i, row["caption"], text) for i, (row, text, wrong) in enumerate(reviewed()) if row["kind"] == "foil" and not wrong]
     rows = []
     for check in content_checks(config.numbers, config.colours, config.negation, config.names):
         changed = [pairs.scores[f"{check.name}_changed"] > 0 for pairs in sets]
@@ -174,11 +194,8 @@ def content_table(sets: list[Pairs], config: FilterConfig) -> str:
 
 def release_table(config: FilterConfig) -> str:
     """What the defaults drop of our own sentences, against what the machine reviews said of them."""
-    ours = load("coco-paraphrase")
-    rows = [(row, row.get("paraphrase") or row.get("foil"), False) for part in (ours.pairs, ours.foils) for row in part.to_pylist()]
-    rows += [(row, row["paraphrase"], True) for row in ours.rejected.to_pylist()]
     kinds = {"lexical": 0, "syntactic": 1, "foil": 2}
-    rows.sort(key=lambda item: (int(item[0]["caption_id"]), kinds[item[0]["kind"]]))
+    rows = sorted(reviewed(), key=lambda item: (int(item[0]["caption_id"]), kinds[item[0]["kind"]]))
     candidates = [
         Candidate(row["pair_id"], Caption(row["caption_id"], row["image_id"], row["caption"]), text,
                   "foil" if row["kind"] == "foil" else "paraphrase", row["kind"], "import", "", "")
@@ -230,16 +247,17 @@ def main() -> None:
     with EmbeddingCache(encoder.fingerprint, encoder.dim) as cache:
         for pairs in sets:
             score(pairs, config, Embedder(encoder, cache))
+        same_meaning = same_meaning_table(Embedder(encoder, cache))
     plot(sets, options.docs / "images")
     weights = ", ".join(f"{name} {digest[:12]}…" for name, digest in encoder.resolved["weights"].items())
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("rapidfuzz", "sacrebleu", "py3langid", "rensa"))
     run = (
         f"`{COMMAND}`, {datetime.date.today()}, Python {platform.python_version()}, {packages}; encoder all-MiniLM-L6-v2 ({weights}); "
-        f"{options.sample:,} pairs of Crisscrossed Captions drawn with seed {options.seed}, the other sets whole."
+        f"{options.sample:,} pairs of Crisscrossed Captions drawn with seed {options.seed} (all of them for `semantic_duplicates`), the other sets whole."
     )
     sections = {
         "run": run, "curves": curves_table(sets), "thresholds": thresholds_table(sets), "content": content_table(sets, config),
-        "release": release_table(config),
+        "same-meaning": same_meaning, "release": release_table(config),
     }  # fmt: skip
     write(sections, options.docs / "filters.md")
     print("\n\n".join(sections.values()))
