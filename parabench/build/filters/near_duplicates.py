@@ -178,7 +178,8 @@ def _jaccard(left: _Sentences, at: npt.NDArray[np.int64], right: _Sentences, row
 def _written(array: npt.NDArray[Any], at: int, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The array with these values from ``at`` on, doubled where it has no room for them."""
     if at + len(values) > len(array):
-        array = np.resize(array, max(at + len(values), 2 * len(array)))
+        held, array = array, np.empty(max(at + len(values), 2 * len(array)), array.dtype)
+        array[:at] = held[:at]
     array[at : at + len(values)] = values
     return array
 
