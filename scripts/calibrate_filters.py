@@ -69,10 +69,8 @@ def candidate(number: int, caption: str, text: str, role: str = "paraphrase") ->
 def read(sample: int, seed: int) -> list[Pairs]:
     """The three sets: CxC sampled, the others whole."""
     rng = random.Random(seed)
-    cxc = load("coco-cxc?min_rating=0").pairs.to_pylist()
-    cxc = rng.sample(cxc, min(sample, len(cxc)))
-    rated = [next(s["value"] for s in row["scores"] if s["name"] == "human") for row in cxc]
-    sets = [("Crisscrossed Captions", [(r["caption"], r["paraphrase"], h >= 4) for r, h in zip(cxc, rated, strict=True)])]
+    cxc = rated_captions()
+    sets = [("Crisscrossed Captions", [(a, b, rating >= 4) for a, b, rating in rng.sample(cxc, min(sample, len(cxc)))])]
     sugar = load("sugarcrepe-pp")
     sets.append(("SugarCrepe++", [(r["caption"], r["paraphrase"], True) for r in sugar.pairs.to_pylist()]
                  + [(r["caption"], r["foil"], False) for r in sugar.foils.to_pylist()]))  # fmt: skip
@@ -83,17 +81,22 @@ def read(sample: int, seed: int) -> list[Pairs]:
     ]
 
 
+def rated_captions() -> list[tuple[str, str, float]]:
+    """All pairs of Crisscrossed Captions with people's rating in [0, 5]."""
+    rows = load("coco-cxc?min_rating=0").pairs.to_pylist()
+    return [(row["caption"], row["paraphrase"], next(s["value"] for s in row["scores"] if s["name"] == "human")) for row in rows]
+
+
 def same_meaning_table(embedder: Embedder) -> str:
     """Pairs of captions of the whole of Crisscrossed Captions that an encoder takes for the same, and people's ratings."""
-    rows = load("coco-cxc?min_rating=0").pairs.to_pylist()
-    rated = np.array([next(s["value"] for s in row["scores"] if s["name"] == "human") for row in rows])
-    similarity = (embedder.texts([row["caption"] for row in rows]) * embedder.texts([row["paraphrase"] for row in rows])).sum(1)
+    firsts, seconds, ratings = zip(*rated_captions(), strict=True)
+    rated, similarity = np.array(ratings), (embedder.texts(firsts) * embedder.texts(seconds)).sum(1)
     lines = []
     for limit in (0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99):
         alike = rated[similarity >= limit]
         precision = " | ".join(f"{(alike >= rating).mean():.3f}" for rating in (4.5, 4, 3))
         lines.append(f"| {limit} | {len(alike):,} | {alike.mean():.2f} | {precision} | {(similarity[rated >= 4.5] >= limit).mean():.3f} |")
-    header = f"| `min_similarity` | pairs of {len(rows):,} | mean rating | rated ≥ 4.5 | ≥ 4 | ≥ 3 | of those rated ≥ 4.5 |"
+    header = f"| `min_similarity` | pairs of {len(rated):,} | mean rating | rated ≥ 4.5 | ≥ 4 | ≥ 3 | of those rated ≥ 4.5 |"
     return table(header, lines)
 
 

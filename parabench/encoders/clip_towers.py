@@ -32,13 +32,13 @@ class Linear:
     Args:
         weight: ``(out, in)``.
         bias: ``(out,)`` or ``None``.
-        packed: keep a copy of the weights in oneDNN's own layout.
+        packed: keep a copy of the weights in oneDNN's own layout, where torch can.
         gelu: exact GELU on the output.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, packed: bool, gelu: bool = False) -> None:
-        self._bias, self._gelu, self._packed = bias, gelu, packed
-        self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_EXPECTED) if packed else weight
+        self._bias, self._gelu, self._packed = bias, gelu, packed and _CAN_PACK
+        self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_EXPECTED) if self._packed else weight
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(rows, in)`` → ``(rows, out)``."""
@@ -65,7 +65,7 @@ class Block:
         self._activation: Callable[[Tensor], Tensor] = nn.Identity() if exact else mlp.gelu
         self._narrower = Linear(mlp.c_proj.weight, mlp.c_proj.bias, packed=packed)
 
-    def __call__(self, x: Tensor, n: int, places: Tensor | None = None, read: Tensor | None = None, *, causal: bool = False, last: bool = False) -> Tensor:
+    def __call__(self, x: Tensor, n: int, places: Tensor | None = None, read: Tensor | None = None, *, causal: bool = False) -> Tensor:
         """One block.
 
         Args:
@@ -74,7 +74,6 @@ class Block:
             places: ``(n · length,)`` the row at each place of each sequence; as they stand by default.
             read: ``(kept,)`` places, one for each row that comes out; all by default.
             causal: whether a place sees only what is before it.
-            last: whether fewer rows come out than go in, those of ``read``.
         """
         joint = self._in(self._ln_1(x))
         if places is not None:
@@ -83,7 +82,6 @@ class Block:
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=causal).transpose(1, 2).reshape(len(joint), -1)
         if read is not None:
             seen = seen.index_select(0, read)
-        if last and read is not None:
             x = x.index_select(0, read if places is None else places[read])
         x = x + self._ls_1(self._out(seen))
         y: Tensor = x + self._ls_2(self._narrower(self._activation(self._wider(self._ln_2(x)))))
@@ -121,7 +119,7 @@ class CausalTextTower:
         for block in self._blocks[:-1]:
             x = block(x, len(ids), rows, kept, causal=True)
         ending = torch.from_numpy(np.arange(len(ids)) * length + ends).to(device)
-        x = self._norm(self._blocks[-1](x, len(ids), rows, ending, causal=True, last=True))
+        x = self._norm(self._blocks[-1](x, len(ids), rows, ending, causal=True))
         if self._projection is None:
             return x
         y: Tensor = self._projection(x) if isinstance(self._projection, nn.Linear) else x @ self._projection
@@ -142,7 +140,7 @@ class ImageTransformer(nn.Module):
         for block in self._blocks[:-1]:
             rows = block(rows, n)
         whole = torch.zeros_like(x)
-        whole[:, 0] = self._blocks[-1](rows, n, read=torch.arange(n, device=x.device) * length, last=True)
+        whole[:, 0] = self._blocks[-1](rows, n, read=torch.arange(n, device=x.device) * length)
         return whole
 
 
@@ -153,15 +151,15 @@ def shorten_text(model: Any, ids: NDArray[np.int64], whole: Tensor, *, packed: b
         model: in place of packed weights its own are given up: ``model.encode_text`` is of no use after that.
         ids: ``(n, context)`` texts to check with, some with a common beginning.
         whole: ``(n, dim)`` their vectors by ``model.encode_text``.
-        packed: see :class:`Linear`; done where torch can.
+        packed: see :class:`Linear`.
     """
     tower = getattr(model, "text", model)
     pooling = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
     causal = getattr(tower, "attn_mask", None) is not None and getattr(tower, "cls_emb", None) is None
     if not causal or pooling not in ("argmax", "eos") or not _plain(tower.transformer):
         return None
-    short = CausalTextTower(tower, packed=packed and _CAN_PACK)
-    if not _same(short(ids), whole):
+    short = CausalTextTower(tower, packed=packed)
+    if not same_vectors(short(ids), whole):
         return None
     if packed:
         tower.transformer.resblocks = nn.ModuleList()
@@ -176,8 +174,8 @@ def shorten_images(model: Any, *, packed: bool) -> bool:
     own = visual.transformer
     picture = torch.randn(1, 3, *visual.image_size, generator=torch.Generator().manual_seed(0)).to(visual.class_embedding.device)
     whole = model.encode_image(picture)
-    visual.transformer = ImageTransformer(own, packed=packed and _CAN_PACK)
-    if _same(model.encode_image(picture), whole):
+    visual.transformer = ImageTransformer(own, packed=packed)
+    if same_vectors(model.encode_image(picture), whole):
         return True
     visual.transformer = own
     return False
@@ -191,7 +189,8 @@ def _plain(transformer: Any) -> bool:
     )  # fmt: skip
 
 
-def _same(short: Tensor, whole: Tensor) -> bool:
+def same_vectors(short: Tensor, whole: Tensor) -> bool:
+    """Whether two ways to run a tower agree to float noise."""
     return short.shape == whole.shape and bool(torch.allclose(short, whole, atol=2e-5, rtol=1e-4))
 
 

@@ -269,7 +269,7 @@ def _import_open_clip() -> Any:
 
 def _padding(model: Any, tokens: Any, whole: Any) -> int | None:
     """The padding token of these texts, if cutting it off leaves their vectors ``whole`` as they are."""
-    import torch
+    from parabench.encoders.clip_towers import same_vectors
 
     tail = tokens[:, -1]
     if not bool((tail == tail[0]).all()):
@@ -279,7 +279,7 @@ def _padding(model: Any, tokens: Any, whole: Any) -> int | None:
         short = model.encode_text(tokens[:, : int(_lengths(tokens, pad).max())])
     except (RuntimeError, IndexError, AssertionError):  # a tower with a place for every token of its context
         return None
-    return pad if whole.shape == short.shape and bool(torch.allclose(whole, short, atol=2e-5, rtol=1e-4)) else None
+    return pad if same_vectors(short, whole) else None
 
 
 def _lengths(tokens: Any, pad: int) -> NDArray[np.int64]:

@@ -90,7 +90,7 @@ def test_pictures_are_read_at_their_class_token(monkeypatch):
 def test_a_tower_whose_vectors_would_change_is_left_alone(monkeypatch):
     model = clip()
     ids = padded([[5, 6], [5, 6, 7]])
-    monkeypatch.setattr(clip_towers, "_same", lambda short, whole: False)
+    monkeypatch.setattr(clip_towers, "same_vectors", lambda short, whole: False)
     with torch.inference_mode():
         whole, images = model.encode_text(torch.from_numpy(ids)), model.encode_image(torch.zeros(1, 3, 32, 32))
         assert shorten_text(model, ids, whole, packed=True) is None and not shorten_images(model, packed=True)

@@ -10,7 +10,7 @@ from parabench.build.candidates import Candidate
 from parabench.build.filters.base import BOTH_ROLES, Verdict
 from parabench.build.filters.config import NearDuplicates
 from parabench.build.filters.near_duplicates import NearDuplicateIndex
-from parabench.build.filters.text import words
+from parabench.build.filters.text import words_of_each
 
 _BATCH = 4096
 
@@ -34,7 +34,7 @@ class Leakage:
         self._exact: set[bytes] = set()
         captions = iter(training_captions)
         while batch := list(islice(captions, _BATCH)):
-            self._add([sentence for sentence in map(words, batch) if sentence])
+            self._add([sentence for sentence in words_of_each(batch) if sentence])
 
     def _add(self, sentences: list[tuple[str, ...]]) -> None:
         new = {_key(sentence): sentence for sentence in sentences}
@@ -44,8 +44,8 @@ class Leakage:
 
     def check(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """``leak_jaccard``: the highest similarity of caption or text to a training caption that reaches the limit, else 0."""
-        captions = self._leaks([words(candidate.caption.text) for candidate in candidates])
-        texts = self._leaks([words(candidate.text) for candidate in candidates])
+        captions = self._leaks(words_of_each([candidate.caption.text for candidate in candidates]))
+        texts = self._leaks(words_of_each([candidate.text for candidate in candidates]))
         return [_verdict(caption, text) for caption, text in zip(captions, texts, strict=True)]
 
     def _leaks(self, sentences: list[tuple[str, ...]]) -> Iterator[float]:
