@@ -28,22 +28,20 @@ _CHUNK = 8192  # pairs whose k columns stay in the second-level cache
 def shared_counts(a: Ids, b: Ids, k: int) -> NDArray[np.int64]:
     """X_d for d = 1…k: ``(k, n_pairs)`` integer counts of items that the first d of both lists share."""
     n = len(a)
-    small = k <= 255
-    counts = np.zeros((k, n), np.uint8 if small else np.int32)
+    counts = np.empty((k, n), np.uint8 if k <= 255 else np.int32)
     for start in range(0, n, _CHUNK):
         left = np.ascontiguousarray(a[start : start + _CHUNK, :k].T)
         right = np.ascontiguousarray(b[start : start + _CHUNK, :k].T)
         part = counts[:, start : start + _CHUNK]
-        same = np.empty(left.shape, bool)
+        same = np.empty((2 * k - 1, left.shape[1]), bool)
         for d in range(k):
             # items that meet exactly at depth d+1: S[d] with T[:d+1], and T[d] with S[:d]
             np.equal(left[d], right[: d + 1], out=same[: d + 1])
-            matched = same[: d + 1]
-            part[d] = np.add.reduce(matched.view(np.uint8), axis=0, dtype=part.dtype)
+            np.equal(right[d], left[:d], out=same[d + 1 : 2 * d + 1])
+            np.add.reduce(same[: 2 * d + 1].view(np.uint8), axis=0, dtype=part.dtype, out=part[d])
             if d:
-                np.equal(right[d], left[:d], out=same[:d])
-                part[d] += np.add.reduce(same[:d].view(np.uint8), axis=0, dtype=part.dtype)
-    return np.cumsum(counts, axis=0, dtype=counts.dtype if small else np.int32)
+                part[d] += part[d - 1]
+    return counts
 
 
 def repeats(ids: Ids, k: int) -> NDArray[np.int64]:
@@ -51,8 +49,10 @@ def repeats(ids: Ids, k: int) -> NDArray[np.int64]:
     bad = np.zeros(len(ids), bool)
     for start in range(0, len(ids), _CHUNK):
         columns = np.ascontiguousarray(ids[start : start + _CHUNK, :k].T)
+        same, part = np.empty(columns.shape, bool), bad[start : start + _CHUNK]
         for d in range(1, k):
-            bad[start : start + _CHUNK] |= (columns[d] == columns[:d]).any(axis=0)
+            np.equal(columns[d], columns[:d], out=same[:d])
+            part |= np.bitwise_or.reduce(same[:d], axis=0)
     return np.flatnonzero(bad)
 
 
