@@ -142,9 +142,11 @@ class Rankings:
             columns |= {"words": column(self.words, pa.int32()), "lexical_distance": column(self.distance, pa.float64())}
         for size, top in self.smaller.items():
             asked = top[:, 0] >= 0
-            offsets = column(np.concatenate([[0], np.cumsum(asked * top.shape[1])]), pa.int32())
-            absent = column((~asked).tolist(), pa.bool_())
-            columns[f"{_POSITIONS}{size}"] = pa.ListArray.from_arrays(offsets, column(top[asked].ravel(), pa.int32()), mask=absent)
+            ends = np.cumsum(asked * top.shape[1]).tolist()
+            starts = [start if here else None for start, here in zip([0, *ends], asked.tolist(), strict=False)]  # absent: no start
+            columns[f"{_POSITIONS}{size}"] = pa.ListArray.from_arrays(
+                column([*starts, ends[-1]], pa.int32()), column(top[asked].ravel(), pa.int32())
+            )
         return columns
 
     @classmethod

@@ -23,7 +23,9 @@ _CACHED_BYTES = 4 << 20  # float64 candidates that stay in the processor's cache
 _MARGIN = 16
 
 
-def exact_scores(queries: FloatMatrix, vectors: FloatMatrix, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+def exact_scores(
+    queries: FloatMatrix, vectors: FloatMatrix | NDArray[np.float64], candidates: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Inner products ``(q, c)`` of queries ``(q, d)`` with the rows ``candidates`` ``(q, c)`` of ``vectors`` ``(n, d)``.
 
     Summed in float64 in a fixed order and rounded to float32 once: the same two vectors always give the
@@ -33,7 +35,7 @@ def exact_scores(queries: FloatMatrix, vectors: FloatMatrix, candidates: NDArray
     step = max(1, _CACHED_BYTES // (8 * vectors.shape[1] * max(1, candidates.shape[1])))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        wide = vectors[candidates[block]].astype(np.float64)
+        wide = vectors[candidates[block]].astype(np.float64, copy=False)
         scores[block] = np.einsum("qcd,qd->qc", wide, queries[block].astype(np.float64))
     return scores
 
@@ -57,6 +59,8 @@ class GalleryIndex:
         members = np.argsort(self._group, kind="stable")
         self._members = np.split(members, np.cumsum(np.bincount(self._group))[:-1])
         self._largest_group = max(len(member) for member in self._members)
+        small = 8 * self._distinct.size <= _BLOCK_BYTES
+        self._exact = self._distinct.astype(np.float64) if small else self._distinct  # widened once or a candidate at a time
         self._index: Any = None
 
     def search(
@@ -101,7 +105,7 @@ class GalleryIndex:
     ) -> NDArray[np.int64]:
         """1-based rank ``(q,)`` of each query's target over the whole gallery, in the same order as :meth:`search`."""
         ranks = np.empty(len(queries), np.int64)
-        wide = self._distinct.astype(np.float64)
+        wide = self._exact.astype(np.float64, copy=False)
         places = np.arange(self.size)
         for start in range(0, len(queries), step := max(1, _BLOCK_BYTES // (16 * self.size))):
             block = slice(start, start + step)
@@ -125,7 +129,7 @@ class GalleryIndex:
             part = np.ascontiguousarray(queries[pending], np.float32)
             rough, candidates = self._faiss().search(part, width)
             candidates = np.sort(candidates, axis=1)  # gallery order, so a stable sort by score breaks ties by it
-            exact = exact_scores(part, self._distinct, candidates)
+            exact = exact_scores(part, self._exact, candidates)
             order = np.argsort(-exact, axis=1, kind="stable")
             exact = np.take_along_axis(exact, order, 1)
             candidates = np.take_along_axis(candidates, order, 1)
