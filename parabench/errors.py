@@ -25,6 +25,15 @@ class ParabenchError(Exception):
         self.remedy = " ".join(remedy.split())
         super().__init__(f"{self.problem} → {self.remedy}" if self.remedy else self.problem)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (type(self), self.problem, self.remedy)  # what a worker's process raises arrives whole
+
+
+def _restored(kind: type[ParabenchError], problem: str, remedy: str) -> ParabenchError:
+    error = kind.__new__(kind)
+    ParabenchError.__init__(error, problem, remedy)
+    return error
+
 
 class UsageError(ParabenchError):
     """The command or call itself is wrong: an unknown name, a malformed option (exit code 2)."""

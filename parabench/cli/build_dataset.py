@@ -62,6 +62,8 @@ def _parameters(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
 @click.option("--answers", type=_FILE, help="human: the file that came back.")
 @click.option("--device", default="auto", show_default=True, help="hf: auto, cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="hf: sentences a forward pass.")
+@click.option("--engine", default="local", show_default=True, help="hf: where the model runs: local, or ray (workers of a Ray cluster).")
+@click.option("--workers", type=int, default=None, help="hf, ray: how many [default: one a GPU, else one a machine].")
 @click.option("--filters", type=_FILE, help="Configuration of the quality checks [default: the package's].")
 @click.option("--training-captions", type=_FILE, help="Captions of a training set that the release must not share.")
 @click.option("--name", help="Name of the benchmark [default: that of OUT].")
@@ -77,6 +79,7 @@ def command(
     concurrency: int, timeout: float, max_attempts: int, parameters: dict[str, Any], prompts: Path | None,
     batch_api: bool, poll: float, price_in: float | None, price_out: float | None, retry_failed: bool,
     tasks: Path | None, platform: str | None, per_task: int, answers: Path | None, device: str, batch_size: int,
+    engine: str, workers: int | None,
     filters: Path | None, training_captions: Path | None, name: str | None, release_version: str,
     license_: str, overwrite: bool, dry_run: bool,
     as_json: bool,
@@ -95,6 +98,7 @@ def command(
     from parabench.build.generate import Options
     from parabench.build.pipeline import OWN, Build, Settings
     from parabench.build.sample import Sampling
+    from parabench.engine import Engine
     from parabench.progress import note, quiet
 
     if file is not None:
@@ -110,7 +114,7 @@ def command(
         foils=foils, model=model, base_url=base_url, concurrency=concurrency, timeout=timeout, attempts=max_attempts,
         parameters=parameters, price_in=price_in, price_out=price_out, retry_failed=retry_failed, prompts=prompts,
         file=file or answers, tasks=tasks, platform=platform, per_task=per_task, batch_api=batch_api, poll=poll,
-        device=device, batch_size=batch_size, seed=seed,
+        device=device, batch_size=batch_size, engine=Engine(engine, workers, device), seed=seed,
     )  # fmt: skip
     if generator is None and (model or base_url):
         raise UsageError("--model and --base-url need a generator", "add --generator openai (or hf)")

@@ -38,6 +38,8 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--batch-size", type=int, default=None, help="Items a forward pass [default: the model's own].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--engine", default="local", show_default=True, help="Where the network runs: local, or ray (workers of a Ray cluster, each with its own).")
+@click.option("--workers", type=int, default=None, help="ray: how many [default: one a GPU, else one a machine].")
 @click.option("--trust-remote-code", is_flag=True, help="Run code that a hub model brings along.")
 @click.option("--no-cache", is_flag=True, help="Do not keep embeddings.")
 @click.option("--rebuild-cache", is_flag=True, help="Forget this model's cached embeddings first.")
@@ -49,7 +51,7 @@ def command(
     out: Path | None, metrics: str | None, tasks: str | None, task_data: tuple[str, ...], depth: int, resamples: int,
     seed: int, ceiling: str, gallery_sizes: str | None, distractors: str | None, collapse_duplicates: bool,
     batch_size: int | None, device: str,
-    precision: str, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
+    precision: str, engine: str, workers: int | None, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate encoders on paraphrased retrieval and write a run folder for each.
@@ -84,7 +86,7 @@ def command(
                     metrics=split_names(metrics) if metrics else DEFAULT_METRICS, tasks=chosen, task_data=places,
                     depth=depth, n_resamples=resamples, seed=seed, ceiling=ceiling, gallery_sizes=_sizes(gallery_sizes),
                     distractors=distractors, collapse_duplicates=collapse_duplicates, batch_size=batch_size, device=device,
-                    precision=precision,
+                    precision=precision, engine=engine, workers=workers,
                     trust_remote_code=trust_remote_code, cache=not no_cache, rebuild_cache=rebuild_cache,
                     overwrite=overwrite,
                 )  # fmt: skip

@@ -15,6 +15,7 @@ from parabench.data import Benchmark, ImageStore
 from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
 from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
+from parabench.engine import Engine
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.environment import describe_call, environment
@@ -28,8 +29,9 @@ from parabench.evaluate.tasks.alone import evaluate_tasks
 from parabench.evaluate.tasks.plan import TaskPlan, rescored
 from parabench.metrics import Metric, parse
 from parabench.progress import note
-from parabench.retrieval.cache import EmbeddingCache
+from parabench.retrieval.distributed import forward_of
 from parabench.retrieval.embed import Embedder
+from parabench.retrieval.forward import Forward
 from parabench.retrieval.gallery import Controls, rank
 from parabench.retrieval.rankings import Rankings
 
@@ -57,6 +59,8 @@ def evaluate(
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "fp32",
+    engine: str = "local",
+    workers: int | None = None,
     trust_remote_code: bool = False,
     cache: bool = True,
     rebuild_cache: bool = False,
@@ -89,6 +93,8 @@ def evaluate(
         batch_size: items a forward pass; the model's own choice by default.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; asked for and absent is an error.
         precision: ``fp32``, ``bf16`` or ``fp16`` in the network; scores are float32 always.
+        engine: ``"local"``, or ``"ray"``: by workers of a Ray cluster, each with the network of its own.
+        workers: of the cluster; one a GPU by default, or one a machine where there are none.
         trust_remote_code: allow code that a hub model brings along.
         cache: keep embeddings between runs.
         rebuild_cache: forget this model's cached embeddings first.
@@ -103,6 +109,7 @@ def evaluate(
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
     check_ceiling(model, ceiling, precision)
+    runs_on = Engine(engine, workers, device)
     plan = TaskPlan.of(tasks, task_data or {}, dataset, gallery=gallery, images=images, split=split)
 
     def load_model() -> Encoder:
@@ -113,7 +120,7 @@ def evaluate(
     if plan.benchmark is None or not plan.ranks_pairs:
         return evaluate_tasks(
             load_model, plan, out=out, metrics=[str(metric) for metric in chosen], n_resamples=n_resamples, seed=seed,
-            batch_size=batch_size, precision=precision, cache=cache, rebuild_cache=rebuild_cache, overwrite=overwrite,
+            batch_size=batch_size, engine=runs_on, precision=precision, cache=cache, rebuild_cache=rebuild_cache, overwrite=overwrite,
             call=call,
         )  # fmt: skip
     benchmark = plan.benchmark
@@ -164,12 +171,13 @@ def evaluate(
     store = ImageStore(benchmark, extra_roots=tuple(Path(root) for root in images)) if traits.sees == "pixels" else None
     earlier = (folder / RESULT).exists()
     try:
-        rankings = _ranked(encoder, benchmark, store, depth, batch_size, cache, rebuild_cache, result, controls)
-        mark = time.perf_counter()
-        pairs = score(result, rankings, benchmark)
-        result.timings["metrics"] = time.perf_counter() - mark
-        result.tasks = plan.asked(result.tasks)
-        rows = plan.run(encoder, result, batch_size=batch_size, cache=cache)
+        with forward_of(encoder, batch_size, runs_on, load_model) as forward:
+            rankings = _ranked(encoder, benchmark, store, depth, forward, cache, rebuild_cache, result, controls)
+            mark = time.perf_counter()
+            pairs = score(result, rankings, benchmark)
+            result.timings["metrics"] = time.perf_counter() - mark
+            result.tasks = plan.asked(result.tasks)
+            rows = plan.run(encoder, result, forward=forward, cache=cache)
         result.timings["total"] = time.perf_counter() - started
         result.status = "complete"
         return Run.write(folder, result, rankings, pairs, rows)
@@ -287,25 +295,20 @@ def _ranked(
     benchmark: Benchmark,
     store: ImageStore | None,
     depth: int,
-    batch_size: int | None,
+    forward: Forward,
     cache: bool,
     rebuild: bool,
     result: Result,
     controls: Controls,
 ) -> Rankings:
     mark = time.perf_counter()
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"--batch-size {batch_size} is not positive", "leave it out or give 1 or more")
     if store is not None and (missing := store.missing()):
         raise DataError(
             f"{len(missing)} of {len(benchmark.image_ids)} pictures of '{benchmark.name}' were not found (first: image '{missing[0]}')",
             "name their folder with --images DIR, or leave them out of --gallery",
         )
     with contextlib.ExitStack() as stack:
-        opened = None
-        if cache and Traits.of(encoder).cacheable:
-            opened = stack.enter_context(EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild))
-        embedder = Embedder(encoder, opened, batch_size)
+        embedder = stack.enter_context(Embedder.opened(encoder, forward, cache=cache, rebuild=rebuild))
         if store is not None:
             kept = stack.enter_context(PictureHashes()) if cache else None
             known = kept.get([store.sha256(image_id) for image_id in benchmark.image_ids]) if kept is not None else {}
@@ -313,7 +316,7 @@ def _ranked(
         rankings = rank(benchmark, embedder, depth=depth, store=store, controls=controls)
         if store is not None and kept is not None and embedder.picture_hashes:
             kept.put({content: own for content, own in embedder.picture_hashes.items() if content not in known})
-    result.timings |= embedder.seconds | {"embed_and_rank": time.perf_counter() - mark}
+    result.timings |= forward.seconds | {"embed_and_rank": time.perf_counter() - mark}
     result.settings["computed"] = dict(embedder.computed)
     return rankings
 

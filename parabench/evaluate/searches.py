@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from parabench.data import Benchmark
 from parabench.encoders import load_encoder
 from parabench.encoders.embeddings import StoredEmbeddings
-from parabench.encoders.protocol import CorpusEncoder, Encoder, FloatMatrix, Traits
+from parabench.encoders.protocol import CorpusEncoder, Encoder, FloatMatrix
 from parabench.errors import UsageError
 from parabench.metrics import Metric
 from parabench.progress import note
-from parabench.retrieval.cache import EmbeddingCache
 from parabench.retrieval.embed import Embedder
+from parabench.retrieval.forward import LocalForward
 from parabench.retrieval.gallery import Controls
 from parabench.retrieval.gallery_sizes import Distractors, default_sizes
 
@@ -79,16 +79,14 @@ def check_ceiling(model: str | Encoder, ceiling: str, precision: str) -> None:
 def other_precision(
     spec: str, precision: str, benchmark: Benchmark, *, device: str, trust_remote_code: bool, batch_size: int | None, cache: bool
 ) -> Callable[[Sequence[str]], FloatMatrix]:
-    """A function that embeds texts with the same model in another precision, loaded when it is called."""
+    """A function that embeds texts with the same model in another precision, loaded in this process when it is called."""
 
     def embed(texts: Sequence[str]) -> FloatMatrix:
         encoder = load_encoder(spec, device=device, precision=precision, trust_remote_code=trust_remote_code)
         if isinstance(encoder, CorpusEncoder):
             encoder.fit_corpus([text for own in benchmark.gallery["captions"].to_pylist() for text in own or ()])
-        if cache and Traits.of(encoder).cacheable:
-            with EmbeddingCache(encoder.fingerprint, encoder.dim) as opened:
-                return Embedder(encoder, opened, batch_size).texts(texts)
-        return Embedder(encoder, None, batch_size).texts(texts)
+        with Embedder.opened(encoder, LocalForward(encoder, batch_size or 0), cache=cache) as embedder:
+            return embedder.texts(texts)
 
     return embed
 

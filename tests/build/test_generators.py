@@ -14,6 +14,7 @@ from parabench.build.generate import GENERATORS, Options
 from parabench.build.generate.answers import MalformedAnswerError, is_refusal, sentence_of
 from parabench.build.generate.rules import foil, lexical, syntactic
 from parabench.build.ledger import Ledger
+from parabench.engine import Engine
 from parabench.errors import DataError, ModelError, UsageError
 
 CAPTIONS = [
@@ -310,6 +311,17 @@ def test_a_local_seq2seq_model_gives_the_same_in_any_batch(tiny, tmp_path, param
         assert {c.source for c in candidates} == {"hf"}
         assert "@" in candidates[0].generator
     assert said[0] == said[1]
+
+
+def test_a_local_model_says_the_same_through_workers(tiny, tmp_path):
+    pytest.importorskip("ray")
+    captions = [Caption(str(i), "1", f"a {colour} dog sits on the couch .") for i, colour in enumerate(["red", "red red", "the", "cat", "on"])]
+    said = []
+    for engine in (Engine(device="cpu"), Engine("ray", workers=2, device="cpu")):
+        with Ledger(tmp_path / f"{engine.name}.sqlite") as ledger:
+            options = {"model": str(tiny["seq2seq"]), "batch_size": 2, "parameters": {"max_new_tokens": 6}, "device": "cpu", "engine": engine}
+            said.append([(c.text, c.reason) for c in generate(ledger, "hf", captions, kinds=("free",), **options)])
+    assert said[0] == said[1] and len(said[0]) == 5
 
 
 def test_a_causal_model_that_babbles_is_recorded_as_such(tiny, ledger):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from parabench.retrieval.embed import Embedder
+from parabench.retrieval.forward import LocalForward
 
 
 class Counting:
@@ -32,14 +33,14 @@ TEXTS = [" ".join(["a" * (1 + (row * length) % 7)] * length) + f" {row}" for len
 
 def test_texts_of_one_length_run_together_on_a_processor():
     encoder = Counting()
-    vectors = Embedder(encoder, batch_size=32).texts(TEXTS)
+    vectors = Embedder(encoder, forward=LocalForward(encoder, 32)).texts(TEXTS)
     assert sum(map(len, encoder.batches)) == len(set(TEXTS)) == len(TEXTS) and max(map(len, encoder.batches)) <= 32
     assert encoder.batches[0][0] == 30, "the longest first"
     computed = sum(max(batch) * len(batch) for batch in encoder.batches)
     real = sum(map(sum, encoder.batches))
     by_characters = Counting()
     by_characters.text_lengths = None  # can't count
-    others = Embedder(by_characters, batch_size=32).texts(TEXTS)
+    others = Embedder(by_characters, forward=LocalForward(by_characters, 32)).texts(TEXTS)
     np.testing.assert_array_equal(vectors, others)
     padded = sum(max(batch) * len(batch) for batch in by_characters.batches) / sum(map(sum, by_characters.batches))
     assert computed / real < 1.25 < padded, "only the lone long text pads the rest of its quarter batch"
@@ -47,10 +48,11 @@ def test_texts_of_one_length_run_together_on_a_processor():
 
 def test_batches_stay_full_on_an_accelerator():
     encoder = Counting("cuda:0")
-    Embedder(encoder, batch_size=32).texts(TEXTS)
+    Embedder(encoder, forward=LocalForward(encoder, 32)).texts(TEXTS)
     assert [len(batch) for batch in encoder.batches] == [32, 32, 32, 32, 32, 1]
 
 
 @pytest.mark.parametrize("texts", [[], ["one"], ["one", "one"]])
 def test_few_texts(texts):
-    assert Embedder(Counting(), batch_size=1).texts(texts).shape == (len(texts), 4)
+    encoder = Counting()
+    assert Embedder(encoder, forward=LocalForward(encoder, 1)).texts(texts).shape == (len(texts), 4)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parabench.build.generate.chat import ChatGenerator
 from parabench.build.generate.protocol import Options
 from parabench.build.requests import Outcome, Request, RequestTable
+from parabench.engine import Engine
 from parabench.errors import MissingDependencyError, ModelError, UsageError
 from parabench.progress import bar, note
 from parabench.storage import sha256_file
@@ -50,49 +52,56 @@ def hf_generator(options: Options) -> ChatGenerator:
     exact = _exact(name, config)
     if not revision and not Path(name).is_dir():
         note(f"model: {exact}")
-    asker = LocalAsker(options, name, exact.rpartition("@")[2] if not Path(name).is_dir() else None, config)
+    pinned = exact.rpartition("@")[2] if not Path(name).is_dir() else None
+    model = LocalModel(name, pinned, not config.is_encoder_decoder, options.device)
+    asker = LocalAsker(model, options.engine, options.batch_size)
     # sampling is seeded by a request's own key, and sums in reduced precision or on another device may differ
     parameters = {**DEFAULTS, "seed": options.seed, **options.parameters}
     about = f"Written by a local model through transformers {transformers.__version__} and torch {torch.__version__}."
-    return ChatGenerator("hf", exact, about, asker, options, parameters, plain=not asker.is_causal, structured=False)
+    return ChatGenerator("hf", exact, about, asker, options, parameters, plain=not model.is_causal, structured=False)
 
 
-class LocalAsker:
-    """Runs requests in batches of ``options.batch_size``."""
+@dataclass(frozen=True)
+class LocalModel:
+    """A model, named exactly enough for any process to load it.
 
-    def __init__(self, options: Options, name: str, revision: str | None, config: Any) -> None:
-        self._options, self._name, self._revision, self._config = options, name, revision, config
-        self._loaded: tuple[Any, Any, str] | None = None
+    Attributes:
+        name: a folder or a hub id.
+        revision: the commit of a hub id.
+        is_causal: whether it continues a conversation; else it is given the caption and answers with a sentence.
+        device: as the user names it.
+    """
 
-    @property
-    def is_causal(self) -> bool:
-        """Whether the model continues a conversation; else it is given the caption and answers with a sentence."""
-        return not bool(self._config.is_encoder_decoder)
+    name: str
+    revision: str | None
+    is_causal: bool
+    device: str
 
-    def ask(self, requests: RequestTable) -> None:
-        """Bring every pending request of the plan to an end."""
-        tally = requests.tally()
-        with bar("requests", tally.total, "request", initial=tally.total - tally["pending"]) as progress:
-            while True:
-                claimed = requests.claim(self._options.batch_size * _CLAIMED)
-                if not claimed and requests.held_by_others():  # another process runs the rest, or dies trying
-                    time.sleep(_WAIT_FOR_OTHERS)
-                    continue
-                if not claimed:
-                    break
-                # batches of like lengths; greedy decoding does not depend on its neighbours, sampling is seeded a batch
-                for start in range(0, len(claimed), self._options.batch_size):
-                    batch = claimed[start : start + self._options.batch_size]
-                    requests.store(self._run(batch))
-                    progress.update(len(batch))
+    def __call__(self) -> Callable[[list[Request]], list[Outcome]]:
+        """Load it; returns what answers a batch of requests."""
+        import transformers
 
-    def _run(self, batch: Sequence[Request]) -> list[Outcome]:
+        from parabench.encoders.torch_runtime import resolve_device
+
+        device = resolve_device(self.device)
+        note(f"device: {device}")
+        loader = transformers.AutoModelForCausalLM if self.is_causal else transformers.AutoModelForSeq2SeqLM
+        try:
+            model = loader.from_pretrained(self.name, revision=self.revision).eval().to(device)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.name, revision=self.revision)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the model '{self.name}' can't be loaded: {str(error).splitlines()[0]}", "check it") from None
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "left" if self.is_causal else "right"
+        return lambda batch: self._answers(batch, model, tokenizer, device)
+
+    def _answers(self, batch: list[Request], model: Any, tokenizer: Any, device: str) -> list[Outcome]:
         import torch
 
-        model, tokenizer, device = self._load()
         settings = {k: v for k, v in batch[0].payload.items() if k not in ("model", "messages", "seed")}
         sampled = bool(settings.get("do_sample"))
-        groups = [[request] for request in batch] if sampled else [list(batch)]  # a draw belongs to its own request
+        groups = [[request] for request in batch] if sampled else [batch]  # a draw belongs to its own request
         outcomes: list[Outcome] = []
         for group in groups:
             texts = [self._prompt(tokenizer, request) for request in group]
@@ -122,25 +131,33 @@ class LocalAsker:
             return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         return "\n\n".join(message["content"] for message in messages) + "\n\n"
 
-    def _load(self) -> tuple[Any, Any, str]:
-        if self._loaded is None:
-            import transformers
 
-            from parabench.encoders.torch_runtime import resolve_device
+@dataclass(frozen=True)
+class LocalAsker:
+    """Has requests answered by a local model, in batches of ``batch_size``, where ``engine`` says."""
 
-            device = resolve_device(self._options.device)
-            note(f"device: {device}")
-            loader = transformers.AutoModelForCausalLM if self.is_causal else transformers.AutoModelForSeq2SeqLM
-            try:
-                model = loader.from_pretrained(self._name, revision=self._revision).eval().to(device)
-                tokenizer = transformers.AutoTokenizer.from_pretrained(self._name, revision=self._revision)
-            except (OSError, ValueError) as error:
-                raise ModelError(f"the model '{self._name}' can't be loaded: {str(error).splitlines()[0]}", "check it") from None
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
-            tokenizer.padding_side = "left" if self.is_causal else "right"
-            self._loaded = model, tokenizer, device
-        return self._loaded
+    model: LocalModel
+    engine: Engine
+    batch_size: int
+
+    def ask(self, requests: RequestTable) -> None:
+        """Bring every pending request of the plan to an end."""
+        tally = requests.tally()
+        if not tally["pending"]:
+            return
+        with self.engine.open(self.model) as workers, bar("requests", tally.total, "request", initial=tally.total - tally["pending"]) as progress:
+            while True:
+                claimed = requests.claim(self.batch_size * _CLAIMED * workers.count)
+                if not claimed and requests.held_by_others():  # another process runs the rest, or dies trying
+                    time.sleep(_WAIT_FOR_OTHERS)
+                    continue
+                if not claimed:
+                    break
+                # batches of like lengths; greedy decoding does not depend on its neighbours, sampling is seeded a request
+                batches = [claimed[start : start + self.batch_size] for start in range(0, len(claimed), self.batch_size)]
+                for number, outcomes in workers.map(batches):
+                    requests.store(outcomes)
+                    progress.update(len(batches[number]))
 
 
 def _exact(name: str, config: Any) -> str:

@@ -11,6 +11,7 @@ from parabench.build.candidates import Candidate
 from parabench.build.caption import Caption
 from parabench.build.ledger import Ledger
 from parabench.build.record import GeneratorRecord, RequestsRecord
+from parabench.engine import Engine
 from parabench.errors import UsageError, did_you_mean
 
 PARAPHRASE_KINDS = ("lexical", "syntactic", "free", "two-step")
@@ -38,6 +39,7 @@ class Options:
         batch_api: use the Batch API.
         poll: seconds between looks at a batch job.
         device, batch_size: for local models.
+        engine: where local models run.
         seed: of everything random.
     """
 
@@ -61,6 +63,7 @@ class Options:
     poll: float = 30.0
     device: str = "auto"
     batch_size: int = 16
+    engine: Engine = field(default_factory=Engine)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from parabench.encoders.protocol import Encoder, Traits
-from parabench.errors import ParabenchError, UsageError
+from parabench.engine import Engine
+from parabench.errors import ParabenchError
 from parabench.evaluate.environment import environment
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result
 from parabench.evaluate.run import RESULT, Run, claim, slug, write_failure
 from parabench.evaluate.tasks.plan import TaskPlan
+from parabench.retrieval.distributed import forward_of
 
 
 def evaluate_tasks(
@@ -24,6 +26,7 @@ def evaluate_tasks(
     n_resamples: int,
     seed: int,
     batch_size: int | None,
+    engine: Engine,
     precision: str,
     cache: bool,
     rebuild_cache: bool,
@@ -36,8 +39,6 @@ def evaluate_tasks(
     fingerprint is that of the tasks' data.  ``call`` is recorded where no command line runs.  Arguments and errors as :func:`parabench.evaluate`.
     """
     started = time.perf_counter()
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"--batch-size {batch_size} is not positive", "leave it out or give 1 or more")
     encoder = load_model()
     timings = {"model": time.perf_counter() - started}
     traits = Traits.of(encoder)
@@ -64,7 +65,8 @@ def evaluate_tasks(
     )  # fmt: skip
     earlier = (folder / RESULT).exists()
     try:
-        tables = plan.run(encoder, result, batch_size=batch_size, cache=cache, rebuild=rebuild_cache)
+        with forward_of(encoder, batch_size, engine, load_model) as forward:
+            tables = plan.run(encoder, result, forward=forward, cache=cache, rebuild=rebuild_cache)
         timings["total"] = time.perf_counter() - started
         result.timings |= timings
         result.status = "complete"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ import pyarrow as pa
 
 from parabench.data import Benchmark, load
 from parabench.data.sources.karpathy import CaptionSet
-from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
+from parabench.encoders.protocol import CorpusEncoder, Encoder
 from parabench.errors import DataError, ModelError, UsageError
 from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import Result, TaskResult
 from parabench.evaluate.tasks import TASKS, Task, TaskModel, TaskSource
 from parabench.progress import note
-from parabench.retrieval.cache import EmbeddingCache
 from parabench.retrieval.embed import Embedder
+from parabench.retrieval.forward import Forward
 from parabench.storage import sha256_json
 
 OF_THE_DATASET = ("paraphrase", "retrieval")
@@ -110,7 +109,7 @@ class TaskPlan:
         return {name: task for name, task in tasks.items() if name in self.names or "paraphrase" in self.names}
 
     def run(
-        self, encoder: Encoder, result: Result, *, batch_size: int | None, cache: bool, rebuild: bool = False
+        self, encoder: Encoder, result: Result, *, forward: Forward, cache: bool, rebuild: bool = False
     ) -> dict[str, pa.Table]:
         """Run the tasks that have data of their own and put their numbers into ``result``.
 
@@ -130,7 +129,7 @@ class TaskPlan:
             mark = time.perf_counter()
             if isinstance(encoder, CorpusEncoder):
                 encoder.fit_corpus(data.texts())
-            with _embedder(encoder, batch_size, cache, rebuild and at == 0) as embedder:
+            with Embedder.opened(encoder, forward, cache=cache, rebuild=rebuild and at == 0) as embedder:
                 tables[name] = task.rows(data, TaskModel(embedder, result.settings["metrics"]))
                 for modality, count in embedder.computed.items():
                     computed[modality] = computed.get(modality, 0) + count
@@ -179,12 +178,3 @@ def rescored(result: Result, tables: Mapping[str, pa.Table]) -> dict[str, TaskRe
 def _described(task: TaskResult, provenance: str, fingerprint: str) -> TaskResult:
     task.details |= {"data": provenance, "data_sha256": fingerprint}
     return task
-
-
-@contextmanager
-def _embedder(encoder: Encoder, batch_size: int | None, cache: bool, rebuild: bool) -> Iterator[Embedder]:
-    if cache and Traits.of(encoder).cacheable:
-        with EmbeddingCache(encoder.fingerprint, encoder.dim, rebuild=rebuild) as opened:
-            yield Embedder(encoder, opened, batch_size)
-    else:
-        yield Embedder(encoder, None, batch_size)
