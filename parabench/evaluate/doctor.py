@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -11,6 +12,13 @@ from pathlib import Path
 from parabench.encoders import backends
 from parabench.evaluate.environment import package_versions
 from parabench.storage import cache_home
+
+_PARTS = (
+    ("train", ("torch", "open_clip", "transformers", "timm", "peft", "webdataset", "tensorboard"), "train"),
+    ("review serve", ("flask",), "review"),
+    ("--engine ray", ("ray",), "ray"),
+)
+"""What needs an extra beside the encoders: part, packages, extra."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Python, packages, backends, device, cache and disk."""
+    """Python, packages, backends, other parts, device, cache and disk."""
     versions = package_versions()
     findings = [
         Finding("python", sys.version_info >= (3, 11), versions["python"]),
@@ -35,6 +43,11 @@ def examine() -> list[Finding]:
         findings.append(
             Finding(f"{backend.name}:", backend.ready, "ready" if backend.ready else "not installed", "" if backend.ready else backend.install)
         )
+    for part, packages, extra in _PARTS:
+        absent = [package for package in packages if importlib.util.find_spec(package) is None]
+        findings.append(Finding(
+            part, not absent, "ready" if not absent else f"not installed: {', '.join(absent)}", f"pip install 'parabench[{extra}]'" if absent else ""
+        ))  # fmt: skip
     return [*findings, _device("torch" in versions), *_cache()]
 
 
