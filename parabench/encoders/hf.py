@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
-from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
+from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
 from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError
@@ -21,7 +22,7 @@ _PACKAGES = ("transformers", "tokenizers", "torch", "torchvision", "pillow")
 _FIXED_LENGTH = {"siglip": 64, "siglip2": 64}  # trained with padding up to here, and the padding is not masked
 
 
-class HuggingFaceEncoder:
+class HuggingFaceEncoder(NetworkEncoder):
     """A transformers model with ``get_text_features`` and ``get_image_features``.
 
     ``@revision`` is what is downloaded, and the commit it stood for is recorded.  ``?prompt=a photo of {}``
@@ -29,7 +30,6 @@ class HuggingFaceEncoder:
     """
 
     sees = "pixels"
-    cacheable = True
     batch_size = 64
 
     def __init__(self, spec: ModelSpec, *, device: str, precision: str, trust_remote_code: bool) -> None:
@@ -39,19 +39,11 @@ class HuggingFaceEncoder:
         self._prompt = spec.options.get("prompt", "{}")
         if "{}" not in self._prompt:
             raise UsageError(f"'{spec}': the prompt has no '{{}}' for the text", "e.g. ?prompt=a photo of {}")
-        self._spec, self.spec, self._precision = spec, str(spec), precision
-        self._device_asked, self._device, self._remote = device, "", trust_remote_code
+        super().__init__(str(spec), device, precision)
+        self._spec, self._remote = spec, trust_remote_code
         local = Path(spec.name).expanduser()
         self._local = local.resolve() if local.is_dir() else None
-        key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES), "folder": str(self._local)}
-        identity = identify(key, lambda: self._network[2])
-        self.fingerprint, self.dim = identity.fingerprint, identity.dim
-        self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
-
-    @property
-    def device(self) -> str:
-        """Where the network runs; as asked for until it is loaded."""
-        return self._device or self._device_asked
+        self._resolve({"packages": versions(_PACKAGES), "folder": str(self._local)}, lambda: self._network[2])
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, what ``get_text_features`` gives."""
@@ -127,9 +119,7 @@ class HuggingFaceEncoder:
         identity = Identity(
             resolved, int(dim), sum(p.numel() for p in model.parameters()), [file_state(path) for path in weights]
         )
-        if hasattr(self, "fingerprint"):
-            verify(self.fingerprint, identity, self.spec)
-        return model, processor, identity
+        return model, processor, self._verified(identity)
 
 
 def _features(output: Any) -> FloatMatrix:

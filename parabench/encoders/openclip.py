@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
-from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
+from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
 from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
@@ -66,7 +67,7 @@ class _Network:
     identity: Identity
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(NetworkEncoder):
     """An open_clip model.
 
     ``/untrained`` gives seeded random weights (``?seed=0``); ``?checkpoint=FILE`` loads a local checkpoint
@@ -76,7 +77,6 @@ class OpenClipEncoder:
     """
 
     sees = "pixels"
-    cacheable = True
     batch_size = 64
 
     def __init__(self, spec: ModelSpec, *, device: str, precision: str, trust_remote_code: bool) -> None:
@@ -93,17 +93,8 @@ class OpenClipEncoder:
         if tag != "untrained" and "seed" in spec.options:
             raise UsageError(f"'{spec}': a seed goes with /untrained weights only")
         self._tag = self._choose_tag(tag)
-        self.spec = str(ModelSpec("openclip", f"{self._architecture}/{self._tag}", None, spec.options))
-        self._device_asked, self._precision, self._device = device, precision, ""
-        key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES)}
-        identity = identify(key, lambda: self._network.identity)
-        self.fingerprint, self.dim = identity.fingerprint, identity.dim
-        self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
-
-    @property
-    def device(self) -> str:
-        """Where the network runs; as asked for until it is loaded."""
-        return self._device or self._device_asked
+        super().__init__(str(ModelSpec("openclip", f"{self._architecture}/{self._tag}", None, spec.options)), device, precision)
+        self._resolve({"packages": versions(_PACKAGES)}, lambda: self._network.identity)
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, not normalised, equal to open_clip's ``encode_text``."""
@@ -207,9 +198,7 @@ class OpenClipEncoder:
             pad = None if text is not None else _padding(model, probes.to(device), whole)
             shorten_images(model, packed=packed)
         identity = Identity(resolved, int(whole.shape[-1]), n_parameters, files)
-        if hasattr(self, "fingerprint"):
-            verify(self.fingerprint, identity, self.spec)
-        return _Network(model, transform, tokenizer, text, pad, identity)
+        return _Network(model, transform, tokenizer, text, pad, self._verified(identity))
 
     def _choose_tag(self, tag: str) -> str:
         if tag == "untrained":

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
-from parabench.encoders.resolution import Identity, file_state, identify, verify, versions
+from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
 from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError
@@ -19,32 +20,23 @@ from parabench.storage import sha256_file
 _PACKAGES = ("sentence-transformers", "transformers", "torch")
 
 
-class SentenceEncoder:
+class SentenceEncoder(NetworkEncoder):
     """A sentence-transformers model from a local folder or the hub (``@revision`` is what is loaded).
 
     CLIP models are dual encoders.  Others have no image tower: a picture is then the mean of its captions.
     ``?prompt=`` or ``?prompt_name=`` goes before every text.
     """
 
-    cacheable = True
     batch_size = 128
 
     def __init__(self, spec: ModelSpec, *, device: str, precision: str, trust_remote_code: bool) -> None:
         spec.allow(("prompt", "prompt_name"))
         if not spec.name:
             raise UsageError("sbert: names no model", "e.g. sbert:sentence-transformers/all-MiniLM-L6-v2")
-        self._spec, self.spec, self._precision = spec, str(spec), precision
-        self._device_asked, self._device, self._remote = device, "", trust_remote_code
-        key = {"spec": self.spec, "precision": precision, "packages": versions(_PACKAGES), "cwd": _where(spec)}
-        identity = identify(key, lambda: self._network[1])
-        self.fingerprint, self.dim = identity.fingerprint, identity.dim
-        self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
+        super().__init__(str(spec), device, precision)
+        self._spec, self._remote = spec, trust_remote_code
+        identity = self._resolve({"packages": versions(_PACKAGES), "cwd": _where(spec)}, lambda: self._network[1])
         self.sees: Literal["pixels", "captions"] = "pixels" if identity.extra["pixels"] else "captions"
-
-    @property
-    def device(self) -> str:
-        """Where the network runs; as asked for until it is loaded."""
-        return self._device or self._device_asked
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, what ``SentenceTransformer.encode`` gives."""
@@ -105,9 +97,7 @@ class SentenceEncoder:
             resolved, dim, sum(p.numel() for p in model.parameters()), [file_state(path) for path in weights],
             {"pixels": bool(pixels)},
         )  # fmt: skip
-        if hasattr(self, "fingerprint"):
-            verify(self.fingerprint, identity, self.spec)
-        return model, identity
+        return model, self._verified(identity)
 
 
 def _local(spec: ModelSpec) -> Path | None:

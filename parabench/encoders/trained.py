@@ -10,8 +10,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
-from parabench.encoders.resolution import Identity, file_state, identify, versions
+from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
 from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
 from parabench.errors import ModelError, UsageError
@@ -21,50 +22,38 @@ from parabench.towers.record import WEIGHTS, read_record
 _PACKAGES = ("torch", "torchvision", "transformers", "open_clip_torch", "timm", "peft")
 
 
-class TrainedEncoder:
+class TrainedEncoder(NetworkEncoder):
     """A model folder of this project, local or on the Hub (``@revision``).
 
     A model on precomputed image vectors knows pictures by id; ``?features=DIR`` gives it other vectors than the
     ones in its folder (``image_ids.txt`` and ``image_embeddings.npy`` of the same image tower).
     """
 
-    cacheable = True
     batch_size = 128
 
     def __init__(self, spec: ModelSpec, *, device: str, precision: str, trust_remote_code: bool) -> None:
         spec.allow(("features",))
         if not spec.name:
             raise UsageError("parabench: names no model", "give the folder that `parabench train --out` wrote, or a Hub id")
-        self.spec, self._precision = str(spec), precision
-        self._device_asked, self._device, self._remote = device, "", trust_remote_code
-        self._folder = _folder(spec)
+        super().__init__(str(spec), device, precision)
+        self._remote, self._folder = trust_remote_code, _folder(spec)
         features = spec.options.get("features")
         self._features = None if features is None else Path(features).expanduser()
-        key = {
-            "spec": self.spec, "folder": str(self._folder.resolve()), "precision": precision, "packages": versions(_PACKAGES)
-        }  # fmt: skip
-        identity = identify(key, self._examine)
-        self.fingerprint, self.dim = identity.fingerprint, identity.dim
-        self.resolved, self.n_parameters = identity.resolved, identity.n_parameters
+        identity = self._resolve({"folder": str(self._folder.resolve()), "packages": versions(_PACKAGES)}, self._examine)
         self.sees: Literal["pixels", "ids"] = "ids" if identity.extra["ids"] else "pixels"
 
     @classmethod
     def of(cls, model: Any, name: str, device: str, precision: str = "fp32") -> Self:
         """A model in memory, for evaluation while it trains; nothing of it is cached."""
         encoder = cls.__new__(cls)
-        encoder.spec = encoder.fingerprint = f"parabench:{name}"
-        encoder._precision, encoder._device, encoder._device_asked = precision, device, device
+        NetworkEncoder.__init__(encoder, f"parabench:{name}", device, precision)
+        encoder._device, encoder.fingerprint = device, f"parabench:{name}"
         encoder.cacheable = False
         encoder.dim, encoder.resolved = model.config.embed_dim, {"backend": "parabench", "in_training": name}
         encoder.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         encoder.sees = model.image.sees
         encoder.__dict__["_model"] = model
         return encoder
-
-    @property
-    def device(self) -> str:
-        """Where the network runs; as asked for until it is loaded."""
-        return self._device or self._device_asked
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32, not normalised; the context is as long as the longest text of the batch."""

@@ -92,13 +92,13 @@ class LocalForward:
     def images(self, image_ids: Sequence[str], store: Pictures | None, hashes: dict[str, bytes] | None = None) -> Iterator[Part]:
         """See :meth:`Forward.images`."""
         encoder = self.encoder
-        encode = encoder.encode_pixels if isinstance(encoder, PixelEncoder) else encoder.encode_images
         batches = [list(range(start, min(start + self.batch_size, len(image_ids)))) for start in range(0, len(image_ids), self.batch_size)]
         named = [[image_ids[row] for row in rows] for rows in batches]
-        if store is None:
-            inputs: Iterator[Any] = iter(named)
-        else:
+        encode: Callable[[Any], Any] = encoder.encode_images
+        inputs: Iterator[Any] = iter(named)
+        if store is not None:
             inputs = self._prepared(named, store, hashes)
+            encode = encoder.encode_pixels if isinstance(encoder, PixelEncoder) else encoder.encode_images
         for rows, ids, batch in zip(batches, named, inputs, strict=True):
             yield rows, self._run("forward_images", encode, batch, [f"image '{image_id}'" for image_id in ids])
 
