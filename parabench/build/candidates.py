@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, cast
@@ -71,8 +71,17 @@ class CandidateTable:
         with ledger.errors():
             ledger.connection.execute(_TABLE)
 
-    def replace(self, candidates: Iterable[Candidate]) -> None:
+    @property
+    def state(self) -> str | None:
+        """What :meth:`replace` was told the table is, or ``None``."""
+        return self._ledger.meta("candidates")
+
+    def replace(self, candidates: Iterable[Candidate], state: Callable[[], str] | None = None) -> None:
         """Write the whole table anew, whole or not at all; the position follows from the order given.
+
+        Args:
+            candidates: in order.
+            state: says, once all have been written, what the table is now.
 
         Candidates are collected beside the ledger first, so that a slow stream (checks, a generator that asks) holds
         no lock on it; the exchange itself is one short transaction.
@@ -95,6 +104,9 @@ class CandidateTable:
         with self._ledger.transaction():
             connection.execute("DELETE FROM main.candidates")
             connection.execute("INSERT INTO main.candidates SELECT * FROM temp.staged ORDER BY position")
+            connection.execute("DELETE FROM meta WHERE name='candidates'")
+            if state is not None:
+                connection.execute("INSERT INTO meta VALUES ('candidates', ?)", [state()])
         with self._ledger.errors():
             connection.execute("DROP TABLE temp.staged")
 

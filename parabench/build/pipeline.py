@@ -6,6 +6,8 @@ bytes when the same command is run again.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -149,21 +151,41 @@ class Build:
         return self.generator.hand_out(self.sample.captions)
 
     def _fill(self, ledger: Ledger, created: str) -> list[FilterCount]:
-        """The table of candidates, checked; returns the funnel."""
-        from parabench.build.filters import Funnel, load_filters, run_filters
+        """The table of candidates, checked; returns the funnel.
+
+        The table says of which sentences and by which checks it was made, so that those of a finished build are
+        compared with it and not checked again.
+        """
+        from parabench.build.filters import Funnel, filters_fingerprint, load_filters, run_filters
+
+        rules = filters_fingerprint(self.filter_config, training_captions=self.settings.training_captions)
+        table = CandidateTable(ledger)
+        if table.state is not None:
+            known = json.loads(table.state)
+            seen = _Digest(rules)
+            for candidate in _shown(self.generator.generate(self.sample.captions, ledger, created)):
+                seen.add(candidate)
+            if seen.hexdigest == known["made_of"]:
+                note("checks: the sentences and the checks are those of the last run")
+                return [FilterCount(**row) for row in known["funnel"]]
+        made_of, written, funnel = _Digest(rules), Counter[str](), Funnel()
+        steps: list[FilterCount] = []
+
+        def counted() -> Iterator[Candidate]:
+            for candidate in self.generator.generate(self.sample.captions, ledger, created):
+                made_of.add(candidate)
+                written[candidate.reason.partition(":")[0]] += 1
+                yield candidate
+
+        def state() -> str:
+            lost = {reason: n for reason, n in sorted(written.items(), key=lambda item: (-item[1], item[0])) if reason}
+            steps.append(FilterCount(name="generation", seen=written.total(), dropped=sum(lost.values()), reasons=lost))
+            steps.extend(FilterCount(**row) for row in funnel.rows())
+            return json.dumps({"made_of": made_of.hexdigest, "funnel": [step.model_dump() for step in steps]})
 
         filters = load_filters(self.filter_config, training_captions=self.settings.training_captions)
-        table = CandidateTable(ledger)
-        written = Counter[str]()
-        funnel = Funnel()
-        stream = self.generator.generate(self.sample.captions, ledger, created)
-        table.replace(_shown(run_filters(_counted(stream, written), filters, funnel)))
-        lost = sum(written.values()) - written[""]
-        generation = FilterCount(
-            name="generation", seen=sum(written.values()), dropped=lost,
-            reasons=dict(sorted(((r, n) for r, n in written.items() if r), key=lambda item: (-item[1], item[0]))),
-        )  # fmt: skip
-        return [generation, *(FilterCount(**row) for row in funnel.rows())]
+        table.replace(_shown(run_filters(counted(), filters, funnel)), state)
+        return steps
 
     def _record(self, created: str, steps: list[FilterCount]) -> BuildRecord:
         return BuildRecord(
@@ -212,10 +234,18 @@ class Build:
                 raise DataError(f"can't write {place}: the folder is read-only", f"choose a writable place with {option}")
 
 
-def _counted(candidates: Iterable[Candidate], counts: Counter[str]) -> Iterator[Candidate]:
-    for candidate in candidates:
-        counts[candidate.reason.partition(":")[0]] += 1
-        yield candidate
+class _Digest:
+    """SHA-256 of candidates as they come, and of the checks that they go through."""
+
+    def __init__(self, rules: str) -> None:
+        self._hash = hashlib.sha256(rules.encode())
+
+    def add(self, candidate: Candidate) -> None:
+        self._hash.update(repr(candidate).encode("utf-8", "surrogatepass"))
+
+    @property
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _shown(candidates: Iterable[Candidate]) -> Iterator[Candidate]:

@@ -12,6 +12,8 @@ import pytest
 from loopback import Loopback
 from made_captions import write_captions
 
+from parabench.data import load
+
 
 def build(*arguments, cwd=None, **environment):
     command = [sys.executable, "-m", "parabench", "build-dataset", *map(str, arguments)]
@@ -33,8 +35,6 @@ def test_rules_from_captions_to_a_folder_that_evaluates(tmp_path):
     assert record["n_kept"] + sum(step["dropped"] for step in record["funnel"]) == 120
     assert record["funnel"][0]["seen"] == 120
 
-    from parabench.data import load
-
     benchmark = load(tmp_path / "set")
     tables = (benchmark.pairs, benchmark.foils, benchmark.rejected)
     assert sum(table.num_rows for table in tables) == 120
@@ -46,6 +46,34 @@ def test_rules_from_captions_to_a_folder_that_evaluates(tmp_path):
     )  # fmt: skip
     assert evaluated.returncode == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["status"]
+
+
+def test_a_finished_build_is_not_checked_again_unless_something_changed(captions, tmp_path):
+    lists, filters, training = tmp_path / "words.txt", tmp_path / "filters.yaml", tmp_path / "training.txt"
+    lists.write_text("zeppelin\n")
+    filters.write_text("toxicity: {files: [words.txt]}\n")
+    training.write_text("A zeppelin over a lake.\n")
+    options = ["--captions", captions, "--generator", "rules", "--out", tmp_path / "set", "--filters", filters, "--training-captions", training]
+
+    def again():
+        done = build(*options)
+        assert done.returncode == 0, done.stderr
+        folder = {path.name: path.read_bytes() for path in (tmp_path / "set").rglob("*") if path.is_file()}
+        return "those of the last run" in done.stderr, done.stdout, folder
+
+    skipped, said, first = again()
+    assert not skipped and again() == (True, said, first)
+    kept = load(tmp_path / "set").pairs["paraphrase"][0].as_py()
+    for path, text in ((training, f"{kept}\n"), (lists, "horse\n"), (filters, "length: {min_words: 7}\n")):
+        path.write_text(text)
+        skipped, _, changed = again()
+        assert not skipped and changed != first
+        assert again() == (True, _, changed)
+        first = changed
+    with sqlite3.connect(tmp_path / "set.ledger.sqlite") as ledger:
+        ledger.execute("DELETE FROM meta WHERE name='candidates'")  # killed before the checks were through
+    skipped, _, whole = again()
+    assert not skipped and whole == first
 
 
 def test_the_plan_is_printed_before_anything_is_asked_or_written(captions, tmp_path):

@@ -9,7 +9,7 @@
 
 from parabench.build.filters.base import Filter, Verdict
 from parabench.build.filters.config import FilterConfig
-from parabench.build.filters.load import load_filters
+from parabench.build.filters.load import filters_fingerprint, load_filters
 from parabench.build.filters.run import Funnel, run_filters
 
-__all__ = ["Filter", "FilterConfig", "Funnel", "Verdict", "load_filters", "run_filters"]
+__all__ = ["Filter", "FilterConfig", "Funnel", "Verdict", "filters_fingerprint", "load_filters", "run_filters"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from parabench.build.filters.base import PARAPHRASES, Verdict
 from parabench.build.filters.config import EntailmentCheck
 from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError
+from parabench.storage import sha256_file, sha256_json
 
 
 class Entailment:
@@ -28,6 +30,14 @@ class Entailment:
 
     def __init__(self, config: EntailmentCheck) -> None:
         self._config = config
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights: the commit of a hub's model, or the hash of a folder's files."""
+        folder = Path(self._config.model).expanduser()
+        if folder.is_dir():
+            return sha256_json({str(path.relative_to(folder)): sha256_file(path) for path in sorted(folder.rglob("*")) if path.is_file()})
+        return sha256_json([self._config.model, getattr(self._network[1].config, "_commit_hash", None)])
 
     def check(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """``entailment_forward`` (caption ⇒ paraphrase) and ``entailment_backward``: probabilities in [0, 1]."""

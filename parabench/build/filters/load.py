@@ -6,6 +6,10 @@ from pathlib import Path
 
 from parabench.build.filters.base import Filter
 from parabench.build.filters.config import FilterConfig
+from parabench.encoders.resolution import versions
+from parabench.storage import sha256_file, sha256_json
+
+_PACKAGES = ("numpy", "rapidfuzz", "sacrebleu", "py3langid", "rensa", "torch", "transformers", "sentence-transformers")
 
 
 def load_filters(config: FilterConfig, *, training_captions: Path | None = None) -> list[Filter]:
@@ -66,3 +70,29 @@ def load_filters(config: FilterConfig, *, training_captions: Path | None = None)
 
         filters.append(SemanticDuplicates(config.semantic_duplicates, vectors))
     return filters
+
+
+def filters_fingerprint(config: FilterConfig, *, training_captions: Path | None = None) -> str:
+    """SHA-256 of all that verdicts depend on beside the candidates: code, thresholds, lists, models, packages, training captions.
+
+    Args:
+        config, training_captions: as :func:`load_filters`.
+
+    Raises:
+        UsageError, MissingDependencyError, ModelError: a model that is asked for can't be had.
+    """
+    files = [path for path in Path(__file__).parent.iterdir() if path.is_file()]
+    files += [path.expanduser() for path in config.toxicity.files] + ([training_captions] if training_captions is not None else [])
+    models = []
+    if config.semantic.enabled or config.semantic_duplicates.enabled:
+        from parabench.build.filters.semantic import SentenceVectors
+
+        models.append(SentenceVectors(config.semantic).fingerprint)
+    if config.entailment.enabled:
+        from parabench.build.filters.entailment import Entailment
+
+        models.append(Entailment(config.entailment).fingerprint)
+    return sha256_json({
+        "filters": config.model_dump(mode="json"), "files": sorted(sha256_file(path) for path in files if path.is_file()),
+        "models": models, "packages": versions(_PACKAGES),
+    })  # fmt: skip

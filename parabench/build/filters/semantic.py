@@ -55,6 +55,11 @@ class SentenceVectors:
             del self._known[text]
         return result
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the encoder."""
+        return self._encoder.fingerprint
+
     @cached_property
     def _encoder(self) -> Encoder:
         from parabench.encoders.sbert import SentenceEncoder
