@@ -136,23 +136,36 @@ def ours(url: str, n: int, concurrency: int) -> float:
 
 
 def resume(rows: int) -> None:
-    """Fill a ledger with answers, then time the finished run: every row is looked up, hashed and parsed, nothing asked."""
+    """Fill a ledger with answers, build the release (checks included), and time the finished build: nothing is asked."""
+    from parabench.build.generate import Options
     from parabench.build.ledger import Ledger
+    from parabench.build.pipeline import Build, Settings
     from parabench.build.requests import Outcome, RequestTable
 
-    url = "http://127.0.0.1:9/v1"
-    captions, make = payloads(rows, url)
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
-        chain = make(1)._chains(None)[0]
-        with RequestTable(ledger) as table:
-            table.plan(chain.follow(caption, lambda request: None) for caption in captions)
+    with tempfile.TemporaryDirectory() as name:
+        folder, numbers = Path(name), range(1, rows + 1)
+        captions = {
+            "images": [{"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 480} for i in numbers],
+            "annotations": [{"id": i, "image_id": i, "caption": f"A dog with the number {i} stands in an open field."} for i in numbers],
+        }
+        (folder / "captions.json").write_text(json.dumps(captions))
+        options = Options(kinds=("free",), model="m", base_url="http://127.0.0.1:9/v1")
+        build = lambda: Build(Settings(captions=folder / "captions.json", out=folder / "set", generator="openai", options=options))  # noqa: E731
+        with Ledger(folder / "set.ledger.sqlite") as ledger, RequestTable(ledger) as table:
+            chain = build().generator._chains(None)[0]  # type: ignore[attr-defined]
+            table.plan(chain.follow(caption, lambda request: None) for caption in build().sample.captions)
             while claimed := table.claim(5000):
-                table.store([Outcome(request.key, "answered", '{"paraphrase": "A dog."}') for request in claimed])
-        start = time.perf_counter()
-        kept = sum(not candidate.reason for candidate in make(1).generate(captions, ledger, "2026-01-01"))
-        seconds = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"resume of a finished run of {kept:,} rows: {seconds:.1f} s, nothing asked, peak memory {memory:.0f} MiB")
+                said = (json.loads(request.payload["messages"][1]["content"])["caption"].split()[5] for request in claimed)
+                table.store([
+                    Outcome(request.key, "answered", json.dumps({"paraphrase": f"In the open, number {number} is worn by a standing dog."}))
+                    for request, number in zip(claimed, said, strict=True)
+                ])  # fmt: skip
+        for what in ("answered", "finished"):
+            start = time.perf_counter()
+            _, record = build().run()
+            seconds = time.perf_counter() - start
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{what} build of {record.n_candidates:,} rows: {seconds:.1f} s, nothing asked, peak memory {memory:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,10 @@ def compute(metrics: Sequence[Metric | str], a: NDArray[Any], b: NDArray[Any]) -
         if metric.k > a.shape[1]:
             raise UsageError(f"{metric} looks deeper than the rankings, which hold {a.shape[1]} items",
                              f"choose k ≤ {a.shape[1]}")  # fmt: skip
+    deepest = max((metric.k or 1 for metric in chosen), default=1)
+    a, b = similarity.by_depth(a, deepest), similarity.by_depth(b, deepest)
     for side, ids in (("first", a), ("second", b)):
-        repeated = similarity.repeats(ids, max((metric.k or 1 for metric in chosen), default=1))
+        repeated = similarity.repeats(ids, deepest)
         if len(repeated):
             raise DataError(f"row {int(repeated[0])} of the {side} rankings repeats an item", "each item may stand once")
     return _computed(chosen, a, b)

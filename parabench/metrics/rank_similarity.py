@@ -25,13 +25,26 @@ Scores = NDArray[np.float64]
 _CHUNK = 8192  # pairs whose k columns stay in the second-level cache
 
 
+def by_depth(ids: Ids, k: int) -> Ids:
+    """The first ``k`` of every list, ``(n_pairs, k)``, laid out depth by depth: for lists that several functions go through."""
+    columns = np.empty((k, len(ids)), ids.dtype)
+    for start in range(0, len(ids), _CHUNK):
+        columns[:, start : start + _CHUNK] = ids[start : start + _CHUNK, :k].T
+    return columns.T
+
+
+def _columns(ids: Ids, start: int, k: int) -> Ids:
+    """``(k, n ≤ _CHUNK)``, every row in one piece; a view where the ids lie so already."""
+    columns = ids[start : start + _CHUNK, :k].T
+    return columns if columns.strides[1] == columns.itemsize else np.ascontiguousarray(columns)
+
+
 def shared_counts(a: Ids, b: Ids, k: int) -> NDArray[np.int64]:
     """X_d for d = 1…k: ``(k, n_pairs)`` integer counts of items that the first d of both lists share."""
     n = len(a)
     counts = np.empty((k, n), np.uint8 if k <= 255 else np.int32)
     for start in range(0, n, _CHUNK):
-        left = np.ascontiguousarray(a[start : start + _CHUNK, :k].T)
-        right = np.ascontiguousarray(b[start : start + _CHUNK, :k].T)
+        left, right = _columns(a, start, k), _columns(b, start, k)
         part = counts[:, start : start + _CHUNK]
         same = np.empty((2 * k - 1, left.shape[1]), bool)
         for d in range(k):
@@ -48,7 +61,7 @@ def repeats(ids: Ids, k: int) -> NDArray[np.int64]:
     """Numbers of the rows whose first ``k`` ids are not all different."""
     bad = np.zeros(len(ids), bool)
     for start in range(0, len(ids), _CHUNK):
-        columns = np.ascontiguousarray(ids[start : start + _CHUNK, :k].T)
+        columns = _columns(ids, start, k)
         same, part = np.empty(columns.shape, bool), bad[start : start + _CHUNK]
         for d in range(1, k):
             np.equal(columns[d], columns[:d], out=same[:d])
@@ -88,16 +101,17 @@ def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores
     """Σ_d w_d X_d, exactly 1 where the lists agree at every depth."""
     n = counts.shape[1]
     result = np.empty(n)
-    full = 0.0
-    for depth, weight in enumerate(weights.tolist(), 1):
-        full += weight * depth
+    terms = np.empty(min(n, _CHUNK))
+    full = sum(depth * weight for depth, weight in enumerate(weights.tolist(), 1))
     for start in range(0, n, _CHUNK):
-        part = counts[:, start : start + _CHUNK]
-        total = np.zeros(part.shape[1])
-        for weight, shared in zip(weights, part, strict=True):  # a matrix product would round by batch size
-            total += weight * shared
-        result[start : start + _CHUNK] = total
-    np.minimum(result / full, 1.0, out=result)
+        part, total = counts[:, start : start + _CHUNK], result[start : start + _CHUNK]
+        term = terms[: len(total)]
+        total[:] = 0.0
+        for weight, shared in zip(weights.tolist(), part, strict=True):  # a matrix product would round by batch size
+            np.multiply(shared, weight, out=term)
+            total += term
+        total /= full
+        np.minimum(total, 1.0, out=total)
     return result
 
 

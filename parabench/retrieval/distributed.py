@@ -13,6 +13,7 @@ from parabench.data.images import Pictures
 from parabench.encoders.protocol import CorpusEncoder, Encoder, FloatMatrix, Traits
 from parabench.engine import Engine, Workers
 from parabench.errors import ModelError, UsageError
+from parabench.progress import note
 from parabench.retrieval.forward import Forward, LocalForward, Part
 
 _BATCHES_AT_ONCE = 8  # a worker sorts and prepares within them; what a crash loses
@@ -116,7 +117,10 @@ def forward_of(encoder: Encoder, batch_size: int | None, engine: Engine, load: C
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"--batch-size {batch_size} is not positive", "leave it out or give 1 or more")
     size = batch_size or Traits.of(encoder).batch_size
-    if engine.name == "local" or not Traits.of(encoder).cacheable or isinstance(encoder, CorpusEncoder):
+    here = not Traits.of(encoder).cacheable or isinstance(encoder, CorpusEncoder)
+    if engine.name == "local" or here:
+        if engine.name != "local":
+            note(f"engine: {encoder.spec} runs in this process: it is a baseline, or has no fingerprint by which workers know it")
         yield LocalForward(encoder, size)
         return
     with engine.open(_Make(load, encoder.fingerprint, size)) as workers:
