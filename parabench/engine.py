@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from parabench.errors import MissingDependencyError, ModelError, ParabenchError, UsageError, did_you_mean
@@ -17,6 +18,7 @@ from parabench.progress import note, quiet
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Shared = TypeVar("Shared")
 Item_in = TypeVar("Item_in", contravariant=True)
 Result_out = TypeVar("Result_out", covariant=True)
 _TRIES = 3
@@ -58,10 +60,6 @@ class Engine:
 
         Args:
             make: makes a worker; it, the items and the results must pickle where the engine is not local.
-
-        Raises:
-            MissingDependencyError: ray is not installed.
-            ModelError: the cluster has no room for the workers.
         """
         if self.name == "local":
             yield InProcess(make)
@@ -74,16 +72,24 @@ class Engine:
 
 
 class Workers(Protocol[Item_in, Result_out]):
-    """What an engine opens.
+    """What an engine opens."""
 
-    Attributes:
-        count: how many items are worked on at once.
-    """
-
-    count: int
+    @property
+    def count(self) -> int:
+        """How many items are worked on at once."""
+        ...
 
     def map(self, items: Sequence[Item_in]) -> Iterator[tuple[int, Result_out]]:
-        """The number and the result of every item, as they are finished; what a worker raises is raised here."""
+        """The number and the result of every item, as they are finished; what a worker raises is raised here.
+
+        Raises:
+            MissingDependencyError: ray is not installed.
+            ModelError: the cluster has no room for the workers, or one dies again and again.
+        """
+        ...
+
+    def share(self, value: Shared) -> Callable[[], Shared]:
+        """What items carry in place of a large value that many of them need; it goes to each worker once."""
         ...
 
 
@@ -103,9 +109,13 @@ class InProcess(Generic[Item, Result]):
         for number, item in enumerate(items):
             yield number, self._work(item)
 
+    def share(self, value: Shared) -> Callable[[], Shared]:
+        """See :meth:`Workers.share`."""
+        return lambda: value
+
 
 class RayWorkers(Generic[Item, Result]):
-    """Ray actors; a cluster that this started ends with it.
+    """Ray actors, started when there is work; a cluster that this started ends with it.
 
     Args:
         make: see :meth:`Engine.open`.
@@ -114,54 +124,97 @@ class RayWorkers(Generic[Item, Result]):
     """
 
     def __init__(self, make: Callable[[], Callable[[Item], Result]], count: int | None, *, gpus: bool) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
-        try:
-            import ray
-        except ImportError:
-            raise MissingDependencyError("ray", "ray", "--engine ray") from None
-        self._ray: Any = ray
-        self._started = not ray.is_initialized()
-        if self._started:
-            try:
-                ray.init(log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise ModelError(f"no Ray cluster: {error}", "check RAY_ADDRESS, or unset it to use this machine") from None
-        whole = ray.cluster_resources()
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        n_gpus = int(whole.get("GPU", 0)) if gpus else 0
-        self.count = count or n_gpus or len(machines)
-        share = max(1, int(min(machine["CPU"] for machine in machines)) // max(1, -(-self.count // len(machines))))
-        if self.count > (n_gpus or whole["CPU"]):
-            self.close()
-            what = f"{n_gpus} GPUs" if n_gpus else f"{int(whole['CPU'])} cores"
-            raise ModelError(f"the Ray cluster has {what} and {self.count} workers were asked for", "give fewer --workers")
-        note(f"engine: ray, {self.count} worker{'s' * (self.count > 1)} of {'1 GPU' if n_gpus else f'{share} core' + 's' * (share > 1)}")
-        actor = ray.remote(num_cpus=share, num_gpus=min(1, n_gpus), max_restarts=_TRIES, max_task_retries=_TRIES)(_Actor)
-        self._actors = [actor.remote(make) for _ in range(self.count)]
+        self._make, self._asked, self._gpus = make, count, gpus
+        self._owns_cluster = False
+
+    @property
+    def count(self) -> int:
+        """See :meth:`Workers.count`; starts them."""
+        return len(self._actors)
 
     def map(self, items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
         """See :meth:`Workers.map`."""
+        if not items:
+            return
+        actors = self._actors
+        from ray.exceptions import RayError
         from ray.util import ActorPool
 
-        pool: Any = ActorPool(self._actors)
+        pool: Any = ActorPool(actors)
         try:
             for number, result in pool.map_unordered(lambda actor, task: actor.run.remote(*task), list(enumerate(items))):
                 if isinstance(result, ParabenchError):
                     raise result
                 yield number, result
-        except self._ray.exceptions.RayError as error:
+        except RayError as error:
             said = str(error).strip().splitlines()
             raise ModelError(
                 f"a worker failed: {said[-1] if said else type(error).__name__}",
                 "what is done is kept: run the same command again, with fewer --workers or a smaller --batch-size if memory ran out",
             ) from error
 
+    def share(self, value: Shared) -> Callable[[], Shared]:
+        """See :meth:`Workers.share`."""
+        assert self._actors
+        import ray
+
+        return _Reference(ray.put(value))
+
     def close(self) -> None:
         """End the workers, and the cluster if it is ours."""
-        for actor in self.__dict__.get("_actors", []):
-            self._ray.kill(actor)
-        if self._started:
-            self._ray.shutdown()
+        if "_actors" in self.__dict__:
+            import ray
+
+            for actor in self._actors:
+                ray.kill(actor)
+        if self._owns_cluster:
+            import ray
+
+            ray.shutdown()
+
+    @cached_property
+    def _actors(self) -> list[Any]:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
+        try:
+            import ray
+        except ImportError:
+            raise MissingDependencyError("ray", "ray", "--engine ray") from None
+        if not ray.is_initialized():
+            try:
+                ray.init(log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                raise ModelError(f"no Ray cluster: {error}", "check RAY_ADDRESS, or unset it to use this machine") from None
+            self._owns_cluster = True
+        whole = ray.cluster_resources()
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        n_gpus = int(whole.get("GPU", 0)) if self._gpus else 0
+        count = self._asked or n_gpus or len(machines)
+        if count > (n_gpus or whole["CPU"]):
+            what = f"{n_gpus} GPUs" if n_gpus else f"{int(whole['CPU'])} cores"
+            raise ModelError(f"the Ray cluster has {what} and {count} workers were asked for", "give fewer --workers")
+        on_one_machine = -(-count // len(machines))
+        share = max(1, int(min(machine["CPU"] for machine in machines)) // on_one_machine)
+        note(f"engine: ray, {count} worker{'s' * (count > 1)} of {'1 GPU' if n_gpus else f'{share} core' + 's' * (share > 1)}")
+        actor = ray.remote(num_cpus=share, num_gpus=min(1, n_gpus), max_restarts=_TRIES, max_task_retries=_TRIES)(_Actor)
+        return [actor.remote(self._make) for _ in range(count)]
+
+
+class _Reference(Generic[Shared]):
+    """A value in the cluster's object store; a worker reads it once."""
+
+    _read: tuple[str, Any] = ("", None)
+
+    def __init__(self, reference: Any) -> None:
+        self._reference = reference
+
+    def __call__(self) -> Shared:
+        key = self._reference.hex()
+        if _Reference._read[0] != key:
+            import ray
+
+            _Reference._read = (key, ray.get(self._reference))
+        value: Shared = _Reference._read[1]
+        return value
 
 
 class _Actor(Generic[Item, Result]):

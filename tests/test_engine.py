@@ -47,6 +47,17 @@ def test_every_item_is_done_once_by_workers_that_are_made_once(cluster):
     assert list(Engine().open(squares).__enter__().map([3])) == [(0, (9, os.getpid(), os.getpid()))]
 
 
+def looking_up():
+    return lambda item: item[1]()[item[0]]
+
+
+def test_a_value_is_shared_with_all_items(cluster):
+    for engine in (Engine(), Engine("ray", workers=2)):
+        with engine.open(looking_up) as workers:
+            table, other = workers.share({"a": 1, "b": 2}), workers.share({"a": 3})
+            assert dict(workers.map([("a", table), ("a", other), ("b", table), ("a", table)])) == {0: 1, 1: 3, 2: 2, 3: 1}
+
+
 def complaining():
     def work(item):
         raise DataError(f"the picture of image '{item}' is damaged", "replace it")
@@ -151,8 +162,8 @@ def test_a_worker_with_another_model_stops_the_run(cluster, coloured):
 
 
 def test_more_workers_than_cores_are_refused(cluster):
-    with pytest.raises(ModelError, match="has 2 cores and 5 workers"), Engine("ray", workers=5, device="cpu").open(squares):
-        pass
+    with pytest.raises(ModelError, match="has 2 cores and 5 workers"), Engine("ray", workers=5, device="cpu").open(squares) as workers:
+        list(workers.map([1]))
 
 
 @pytest.mark.parametrize(
@@ -171,8 +182,8 @@ def test_what_does_not_go_together(arguments, said):
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"parabench\[ray\]"), Engine("ray").open(squares):
-        pass
+    with pytest.raises(MissingDependencyError, match=r"parabench\[ray\]"), Engine("ray").open(squares) as workers:
+        list(workers.map([1]))
 
 
 SLOW = """
@@ -199,7 +210,7 @@ def test_a_command_that_is_killed_leaves_no_worker_and_goes_on_where_it_was(colo
     environment = {**os.environ, "PYTHONPATH": f"{coloured}:{os.environ.get('PYTHONPATH', '')}", "PARABENCH_CACHE": str(coloured / "cache"), "PARABENCH_MARK": "killed", "RAY_ADDRESS": "local"}
     command = [
         sys.executable, "-m", "parabench", "evaluate", "-m", "python:slow_encoder:make", "-d", str(coloured / "pairs.jsonl"),
-        "--images", str(coloured), "-o", str(coloured / "run"), "--engine", "ray", "--workers", "2", "--no-report", "--json",
+        "--images", str(coloured), "-o", str(coloured / "run"), "--engine", "ray", "--workers", "2", "--no-report",
     ]  # fmt: skip
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -209,9 +220,11 @@ def test_a_command_that_is_killed_leaves_no_worker_and_goes_on_where_it_was(colo
     first.wait()
     assert _kept(coloured / "cache"), "nothing was kept within two minutes"
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    computed = json.loads(done.stdout)["settings"]["computed"]
+    assert done.returncode == 0 and "engine: ray, 2 workers" in done.stderr, done.stderr
+    computed = json.loads((coloured / "run" / "result.json").read_text())["settings"]["computed"]
     assert 0 < computed["text"] < 120
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0 and "engine: ray" not in again.stderr, "nothing to compute, so no cluster"
     left = [line for line in _processes("killed") if "_Actor" in line]
     assert not left, "workers outlive their command"
 

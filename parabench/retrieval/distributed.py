@@ -21,11 +21,11 @@ _BATCHES_AT_ONCE = 8  # a worker sorts and prepares within them; what a crash lo
 
 @dataclass(frozen=True)
 class _Task:
-    """Items of one kind: texts, a batch that stays as it is, or pictures of ``store``."""
+    """Items of one kind: texts, a batch that stays as it is, or pictures, which a shared ``store`` opens."""
 
     kind: str
     items: list[str]
-    store: Pictures | None = None
+    store: Callable[[], Pictures | None] | None = None
     hashing: bool = False
 
 
@@ -56,7 +56,10 @@ class _Make:
             hashes: dict[str, bytes] | None = {} if task.hashing else None
             if task.kind == "batch":
                 return _Done(next(forward.batches([task.items]))[1])
-            parts = forward.texts(task.items) if task.kind == "texts" else forward.images(task.items, task.store, hashes)
+            if task.store is None:
+                parts = forward.texts(task.items)
+            else:
+                parts = forward.images(task.items, task.store(), hashes)
             vectors = np.empty((len(task.items), encoder.dim), np.float32)
             for rows, part in parts:
                 vectors[rows] = part
@@ -85,8 +88,10 @@ class DistributedForward:
 
     def images(self, image_ids: Sequence[str], store: Pictures | None, hashes: dict[str, bytes] | None = None) -> Iterator[Part]:
         """See :meth:`Forward.images`; every machine must find the pictures under the same path."""
-        task = lambda part: _Task("images", [image_ids[row] for row in part], store, hashes is not None)  # noqa: E731
-        yield from self._in_parts("forward_images", list(range(len(image_ids))), task, hashes)
+        if image_ids:
+            shared = self.workers.share(store)
+            task = lambda part: _Task("images", [image_ids[row] for row in part], shared, hashes is not None)  # noqa: E731
+            yield from self._in_parts("forward_images", list(range(len(image_ids))), task, hashes)
 
     def _in_parts(
         self, phase: str, rows: list[int], task: Callable[[list[int]], _Task], hashes: dict[str, bytes] | None = None
