@@ -23,5 +23,5 @@ def command(as_json: bool) -> None:
     table = Table("name", "what it is", "needs", "licence", box=None)
     for entry in CATALOG:
         table.add_row(entry.name, entry.about, entry.needs, entry.license)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     click.echo("\nYour own: --dataset pairs.csv with the columns image_id, caption, paraphrase (JSONL and parquet too).")

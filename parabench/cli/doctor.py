@@ -23,4 +23,4 @@ def command(as_json: bool) -> None:
     table = Table("", "part", "found", "what to do", box=None)
     for finding in findings:
         table.add_row("✓" if finding.ok else "–", finding.part, finding.found, finding.remedy)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

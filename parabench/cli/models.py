@@ -18,10 +18,10 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([{"backend": r.name, "example": r.example, "about": r.about, "ready": r.ready, "install": r.install} for r in rows]))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("backend", "example", "what it is", "here", box=None)
+    table = Table("backend", Column("example", overflow="fold"), "what it is", "here", box=None)
     for row in rows:
         table.add_row(row.name, row.example, row.about, "ready" if row.ready else row.install)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     click.echo("\nA model spec is backend:name[/tag][@revision][?key=value]. Own code: python:package.module:factory")

@@ -228,6 +228,17 @@ def test_lists(command, tmp_path):
     assert len(run_cli(command, cwd=tmp_path).stdout.splitlines()) > 4
 
 
+@pytest.mark.parametrize("command", ["doctor", "models"])
+def test_what_is_missing_is_named_with_its_extra(command, tmp_path):
+    code = (
+        "import importlib.util as u, sys; from parabench.cli import main; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name in ('open_clip', 'ray') else find(name, *rest)\n"
+        f"main(['{command}'])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "COLUMNS": "160"}).stdout
+    assert "parabench[openclip]" in shown and ("parabench[ray]" in shown or command == "models")
+
+
 def test_help_imports_nothing_heavy(tmp_path):
     code = "import sys; from parabench.cli import main\ntry: main(['--help'])\nexcept SystemExit: print({'numpy','torch','pyarrow','rich'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path).stdout.endswith("set()\n")
