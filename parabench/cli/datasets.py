@@ -18,9 +18,9 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([asdict(entry) for entry in CATALOG]))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "what it is", "needs", "licence", box=None)
+    table = Table("name", "what it is", Column("needs", overflow="fold"), "licence", box=None)
     for entry in CATALOG:
         table.add_row(entry.name, entry.about, entry.needs, entry.license)
     Console(markup=False, emoji=False).print(table)

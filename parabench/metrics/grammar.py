@@ -105,12 +105,19 @@ def compute(metrics: Sequence[Metric | str], a: NDArray[Any], b: NDArray[Any]) -
             raise UsageError(f"{metric} looks deeper than the rankings, which hold {a.shape[1]} items",
                              f"choose k ≤ {a.shape[1]}")  # fmt: skip
     deepest = max((metric.k or 1 for metric in chosen), default=1)
-    a, b = similarity.by_depth(a, deepest), similarity.by_depth(b, deepest)
-    for side, ids in (("first", a), ("second", b)):
-        repeated = similarity.repeats(ids, deepest)
-        if len(repeated):
-            raise DataError(f"row {int(repeated[0])} of the {side} rankings repeats an item", "each item may stand once")
-    return _computed(chosen, a, b)
+    values = {str(metric): np.empty(len(a)) for metric in chosen}
+    for start in range(0, len(a), similarity.CHUNK):
+        block = slice(start, start + similarity.CHUNK)
+        parts = [np.ascontiguousarray(ids[block, :deepest].T).T for ids in (a, b)]  # depth by depth, as all that follows reads them
+        for side, part in zip(("first", "second"), parts, strict=True):
+            repeated = similarity.repeats(part, deepest)
+            if len(repeated):
+                raise DataError(
+                    f"row {start + int(repeated[0])} of the {side} rankings repeats an item", "each item may stand once"
+                )
+        for name, value in _computed(chosen, *parts).items():
+            values[name][block] = value
+    return values
 
 
 def _computed(metrics: Sequence[Metric], a: NDArray[Any], b: NDArray[Any]) -> dict[str, NDArray[np.float64]]:

@@ -22,20 +22,13 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float64]
 
-_CHUNK = 8192  # pairs whose k columns stay in the second-level cache
-
-
-def by_depth(ids: Ids, k: int) -> Ids:
-    """The first ``k`` of every list, ``(n_pairs, k)``, laid out depth by depth: for lists that several functions go through."""
-    columns = np.empty((k, len(ids)), ids.dtype)
-    for start in range(0, len(ids), _CHUNK):
-        columns[:, start : start + _CHUNK] = ids[start : start + _CHUNK, :k].T
-    return columns.T
+CHUNK = 8192
+"""Pairs whose k columns stay in the second-level cache; whoever computes several things of them goes through so many at a time."""
 
 
 def _columns(ids: Ids, start: int, k: int) -> Ids:
-    """``(k, n ≤ _CHUNK)``, every row in one piece; a view where the ids lie so already."""
-    columns = ids[start : start + _CHUNK, :k].T
+    """``(k, n ≤ CHUNK)``, every row in one piece; a view where the ids lie so already."""
+    columns = ids[start : start + CHUNK, :k].T
     return columns if columns.strides[1] == columns.itemsize else np.ascontiguousarray(columns)
 
 
@@ -43,9 +36,9 @@ def shared_counts(a: Ids, b: Ids, k: int) -> NDArray[np.int64]:
     """X_d for d = 1…k: ``(k, n_pairs)`` integer counts of items that the first d of both lists share."""
     n = len(a)
     counts = np.empty((k, n), np.uint8 if k <= 255 else np.int32)
-    for start in range(0, n, _CHUNK):
+    for start in range(0, n, CHUNK):
         left, right = _columns(a, start, k), _columns(b, start, k)
-        part = counts[:, start : start + _CHUNK]
+        part = counts[:, start : start + CHUNK]
         same = np.empty((2 * k - 1, left.shape[1]), bool)
         for d in range(k):
             # items that meet exactly at depth d+1: S[d] with T[:d+1], and T[d] with S[:d]
@@ -60,9 +53,9 @@ def shared_counts(a: Ids, b: Ids, k: int) -> NDArray[np.int64]:
 def repeats(ids: Ids, k: int) -> NDArray[np.int64]:
     """Numbers of the rows whose first ``k`` ids are not all different."""
     bad = np.zeros(len(ids), bool)
-    for start in range(0, len(ids), _CHUNK):
+    for start in range(0, len(ids), CHUNK):
         columns = _columns(ids, start, k)
-        same, part = np.empty(columns.shape, bool), bad[start : start + _CHUNK]
+        same, part = np.empty(columns.shape, bool), bad[start : start + CHUNK]
         for d in range(1, k):
             np.equal(columns[d], columns[:d], out=same[:d])
             part |= np.bitwise_or.reduce(same[:d], axis=0)
@@ -101,10 +94,10 @@ def _weighted(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Scores
     """Σ_d w_d X_d, exactly 1 where the lists agree at every depth."""
     n = counts.shape[1]
     result = np.empty(n)
-    terms = np.empty(min(n, _CHUNK))
+    terms = np.empty(min(n, CHUNK))
     full = sum(depth * weight for depth, weight in enumerate(weights.tolist(), 1))
-    for start in range(0, n, _CHUNK):
-        part, total = counts[:, start : start + _CHUNK], result[start : start + _CHUNK]
+    for start in range(0, n, CHUNK):
+        part, total = counts[:, start : start + CHUNK], result[start : start + CHUNK]
         term = terms[: len(total)]
         total[:] = 0.0
         for weight, shared in zip(weights.tolist(), part, strict=True):  # a matrix product would round by batch size
