@@ -46,11 +46,10 @@ class Engine:
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
             raise UsageError(f"unknown engine '{self.name}'", did_you_mean(self.name, ENGINES))
-        if self.workers is not None and (self.name == "local" or self.workers < 1):
-            raise UsageError(
-                f"--workers {self.workers} does not go with --engine {self.name}" if self.name == "local" else f"--workers {self.workers} is not positive",
-                "add --engine ray" if self.name == "local" else "leave it out or give 1 or more",
-            )
+        if self.workers is not None and self.name == "local":
+            raise UsageError(f"--workers {self.workers} does not go with --engine local", "add --engine ray")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers {self.workers} is not positive", "leave it out or give 1 or more")
         if self.name == "ray" and ":" in self.device:
             raise UsageError(f"--device {self.device} names one device, and with --engine ray every worker has its own", "use --device cuda")
 
@@ -155,25 +154,18 @@ class RayWorkers(Generic[Item, Result]):
 
     def share(self, value: Shared) -> Callable[[], Shared]:
         """See :meth:`Workers.share`."""
-        assert self._actors
-        import ray
-
-        return _Reference(ray.put(value))
+        return _Reference(self._ray.put(value))
 
     def close(self) -> None:
         """End the workers, and the cluster if it is ours."""
-        if "_actors" in self.__dict__:
-            import ray
-
-            for actor in self._actors:
-                ray.kill(actor)
+        for actor in self.__dict__.get("_actors", ()):
+            self._ray.kill(actor)
         if self._owns_cluster:
-            import ray
-
-            ray.shutdown()
+            self._ray.shutdown()
 
     @cached_property
-    def _actors(self) -> list[Any]:
+    def _ray(self) -> Any:
+        """The package, connected to a cluster."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
         try:
             import ray
@@ -185,6 +177,11 @@ class RayWorkers(Generic[Item, Result]):
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 raise ModelError(f"no Ray cluster: {error}", "check RAY_ADDRESS, or unset it to use this machine") from None
             self._owns_cluster = True
+        return ray
+
+    @cached_property
+    def _actors(self) -> list[Any]:
+        ray = self._ray
         whole = ray.cluster_resources()
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         n_gpus = int(whole.get("GPU", 0)) if self._gpus else 0

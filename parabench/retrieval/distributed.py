@@ -117,7 +117,6 @@ def forward_of(encoder: Encoder, batch_size: int | None, engine: Engine, load: C
 
     Raises:
         UsageError: ``batch_size`` is not positive.
-        MissingDependencyError, ModelError: as :meth:`Engine.open`.
     """
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"--batch-size {batch_size} is not positive", "leave it out or give 1 or more")

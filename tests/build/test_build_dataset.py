@@ -12,6 +12,7 @@ import pytest
 from loopback import Loopback
 from made_captions import write_captions
 
+from parabench.build.filters import FilterConfig, filters_fingerprint
 from parabench.data import load
 
 
@@ -74,6 +75,13 @@ def test_a_finished_build_is_not_checked_again_unless_something_changed(captions
         ledger.execute("DELETE FROM meta WHERE name='candidates'")  # killed before the checks were through
     skipped, _, whole = again()
     assert not skipped and whole == first
+
+
+def test_another_version_checks_anew(monkeypatch):
+    known = filters_fingerprint(FilterConfig.read())
+    assert filters_fingerprint(FilterConfig.read()) == known
+    monkeypatch.setattr("parabench.build.filters.load.__version__", "99")
+    assert filters_fingerprint(FilterConfig.read()) != known
 
 
 def test_the_plan_is_printed_before_anything_is_asked_or_written(captions, tmp_path):

@@ -8,6 +8,7 @@ from parabench.build.filters.base import Filter
 from parabench.build.filters.config import FilterConfig
 from parabench.encoders.resolution import versions
 from parabench.storage import sha256_file, sha256_json
+from parabench.version import __version__
 
 _PACKAGES = ("numpy", "rapidfuzz", "sacrebleu", "py3langid", "rensa", "torch", "transformers", "sentence-transformers")
 
@@ -81,7 +82,8 @@ def filters_fingerprint(config: FilterConfig, *, training_captions: Path | None 
     Raises:
         UsageError, MissingDependencyError, ModelError: a model that is asked for can't be had.
     """
-    files = [path for path in Path(__file__).parent.iterdir() if path.is_file()]
+    own = Path(__file__).parents[1]  # checks use what lies beside them in `build`
+    files = [path for path in own.rglob("*") if path.suffix in (".py", ".txt", ".yaml")]
     files += [path.expanduser() for path in config.toxicity.files] + ([training_captions] if training_captions is not None else [])
     models = []
     if config.semantic.enabled or config.semantic_duplicates.enabled:
@@ -94,5 +96,5 @@ def filters_fingerprint(config: FilterConfig, *, training_captions: Path | None 
         models.append(Entailment(config.entailment).fingerprint)
     return sha256_json({
         "filters": config.model_dump(mode="json"), "files": sorted(sha256_file(path) for path in files if path.is_file()),
-        "models": models, "packages": versions(_PACKAGES),
+        "models": models, "packages": versions(_PACKAGES), "parabench": __version__,
     })  # fmt: skip
