@@ -249,7 +249,7 @@ class OpenClipEncoder(NetworkEncoder):
 def _import_open_clip() -> Any:
     import_torch("openclip", "openclip:")
     try:
-        with importing():
+        with importing("timm", "transformers", "torch._dynamo"):
             import open_clip
     except ImportError:
         raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from parabench.encoders.deferred import deferred
 from parabench.encoders.protocol import FloatMatrix
 from parabench.errors import MissingDependencyError, ModelError, UsageError
 
@@ -25,8 +26,8 @@ def import_torch(extra: str, needed_for: str) -> Any:
 
 
 @contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """While a large library is imported for the first time.
+def importing(*later: str) -> Iterator[None]:
+    """While a large library is imported for the first time, and packages that it asks for are left for ``later``.
 
     What it defines stays until the process ends, so the garbage collector rests meanwhile and never looks at it
     afterwards; going through a million objects of torch again and again took a tenth of a short evaluation.
@@ -34,7 +35,8 @@ def importing() -> Iterator[None]:
     collecting, known = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
-        yield
+        with deferred(*later):
+            yield
     finally:
         if len(sys.modules) > known:
             gc.freeze()
