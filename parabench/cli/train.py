@@ -43,7 +43,7 @@ def command(
         click.echo(chosen.to_yaml(), nl=False)
         return
     from parabench.cli.training_evaluation import evaluator
-    from parabench.encoders.torch_runtime import import_torch
+    from parabench.libraries import import_torch
 
     import_torch("train", "parabench train")
     from parabench.towers.record import read_record

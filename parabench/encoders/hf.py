@@ -14,8 +14,9 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
+from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError, UsageError
+from parabench.libraries import import_torch, importing
 from parabench.storage import sha256_file
 
 _PACKAGES = ("transformers", "tokenizers", "torch", "torchvision", "pillow")

@@ -16,8 +16,9 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import import_torch, importing, inference, resolve_device, to_numpy
-from parabench.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
+from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
+from parabench.errors import ModelError, UsageError, did_you_mean
+from parabench.libraries import import_open_clip
 from parabench.progress import note
 from parabench.storage import sha256_file
 
@@ -139,7 +140,7 @@ class OpenClipEncoder(NetworkEncoder):
 
     @cached_property
     def _network(self) -> _Network:
-        open_clip = _import_open_clip()
+        open_clip = import_open_clip("openclip", "openclip:")
         import torch
 
         from parabench.encoders.clip_towers import shorten_images, shorten_text
@@ -209,7 +210,7 @@ class OpenClipEncoder(NetworkEncoder):
             return "local"
         if tag and DEFAULT_TAGS.get(self._architecture) == tag:
             return tag
-        open_clip = _import_open_clip()
+        open_clip = import_open_clip("openclip", "openclip:")
         known = open_clip.list_models()
         if self._architecture not in known:
             raise UsageError(f"open_clip has no model '{self._architecture}'", did_you_mean(self._architecture, known))
@@ -235,7 +236,7 @@ class OpenClipEncoder(NetworkEncoder):
             if not path.is_file():
                 raise ModelError(f"no such checkpoint: {path}", "check ?checkpoint=")
             return path
-        open_clip = _import_open_clip()
+        open_clip = import_open_clip("openclip", "openclip:")
         config = open_clip.get_pretrained_cfg(self._architecture, self._tag)
         try:
             return Path(open_clip.download_pretrained(config))
@@ -244,16 +245,6 @@ class OpenClipEncoder(NetworkEncoder):
                 f"the weights of {self.spec} could not be downloaded: {' '.join(str(error).split())[:200]}",
                 "check the network, set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
             ) from error
-
-
-def _import_open_clip() -> Any:
-    import_torch("openclip", "openclip:")
-    try:
-        with importing("timm", "transformers", "torch._dynamo"):
-            import open_clip
-    except ImportError:
-        raise MissingDependencyError("open_clip_torch", "openclip", "openclip:") from None
-    return open_clip
 
 
 def _padding(model: Any, tokens: Any, whole: Any) -> int | None:

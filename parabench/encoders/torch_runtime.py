@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from parabench.encoders.deferred import deferred
 from parabench.encoders.protocol import FloatMatrix
-from parabench.errors import MissingDependencyError, ModelError, UsageError
-
-
-def import_torch(extra: str, needed_for: str) -> Any:
-    """``torch``, or a clear error that says how to get it."""
-    try:
-        with importing():
-            import torch
-    except ImportError:
-        raise MissingDependencyError("torch", extra, needed_for) from None
-    return torch
-
-
-@contextlib.contextmanager
-def importing(*later: str) -> Iterator[None]:
-    """While a large library is imported for the first time, and packages that it asks for are left for ``later``.
-
-    What it defines stays until the process ends, so the garbage collector rests meanwhile and never looks at it
-    afterwards; going through a million objects of torch again and again took a tenth of a short evaluation.
-    """
-    collecting, known = gc.isenabled(), len(sys.modules)
-    gc.disable()
-    try:
-        with deferred(*later):
-            yield
-    finally:
-        if len(sys.modules) > known:
-            gc.freeze()
-        if collecting:
-            gc.enable()
+from parabench.errors import ModelError, UsageError
 
 
 def resolve_device(device: str) -> str:

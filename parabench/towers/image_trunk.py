@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from parabench.errors import DataError, MissingDependencyError, ModelError, UsageError, did_you_mean
+from parabench.libraries import import_open_clip
 from parabench.towers.cells import WIDTH, picture_features
 from parabench.towers.config import ImageConfig
 
@@ -106,10 +107,7 @@ class OpenClipTrunk(nn.Module):
 
     def __init__(self, config: ImageConfig, embed_dim: int, *, weights: bool) -> None:
         super().__init__()
-        try:
-            import open_clip
-        except ImportError:
-            raise MissingDependencyError("open_clip_torch", "train", f"the image tower {config.name}") from None
+        open_clip = import_open_clip("train", f"the image tower {config.name}")
         if config.vision is not None:
             if config.weights:
                 raise UsageError("image.vision describes a network without a name, so it has no image.weights")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from parabench.errors import MissingDependencyError, ModelError, UsageError
+from parabench.libraries import import_open_clip
 from parabench.towers.config import TextConfig
 from parabench.towers.texts import Texts
 
@@ -21,13 +22,10 @@ class ClipTextTrunk(nn.Module):
 
     def __init__(self, config: TextConfig, vocabulary: int) -> None:
         super().__init__()
-        try:
-            from open_clip.transformer import TextTransformer
-        except ImportError:
-            raise MissingDependencyError("open_clip_torch", "train", "CLIP's text transformer") from None
+        open_clip = import_open_clip("train", "CLIP's text transformer")
         if config.width % config.heads:
             raise UsageError(f"text.width={config.width} is not a multiple of text.heads={config.heads}")
-        self.network = TextTransformer(
+        self.network = open_clip.transformer.TextTransformer(
             context_length=config.max_length, vocab_size=vocabulary, width=config.width, heads=config.heads,
             layers=config.layers or 12, output_dim=None, proj_type="none", pool_type="none",
         )  # fmt: skip

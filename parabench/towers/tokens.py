@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from parabench.errors import MissingDependencyError, ModelError
+from parabench.libraries import import_open_clip
 from parabench.towers.config import TextConfig
 from parabench.towers.texts import Texts
 
@@ -35,11 +36,8 @@ class ClipTokens:
     """CLIP's byte pairs, through open_clip: start token, text, end token."""
 
     def __init__(self, max_length: int) -> None:
-        try:
-            from open_clip.tokenizer import SimpleTokenizer
-        except ImportError:
-            raise MissingDependencyError("open_clip_torch", "train", "CLIP's text transformer") from None
-        self._tokenizer = SimpleTokenizer(context_length=max_length)
+        open_clip = import_open_clip("train", "CLIP's text transformer")
+        self._tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=max_length)
         self._room = max_length - 2
         self.vocabulary = int(self._tokenizer.vocab_size)
         self.pad_id = 0

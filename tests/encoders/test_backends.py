@@ -104,7 +104,7 @@ def test_untrained_weights_come_from_the_seed(untrained):
 
 def test_the_collector_never_looks_at_what_was_imported_and_goes_on():
     code = (
-        "import gc; from parabench.encoders import load_encoder; from parabench.encoders.torch_runtime import importing;"
+        "import gc; from parabench.encoders import load_encoder; from parabench.libraries import importing;"
         "load_encoder('openclip:RN50/untrained').encode_text(['a']); frozen = gc.get_freeze_count();"
         "mine = [[] for _ in range(1000)]\nwith importing():\n    import torch\n"
         "print(gc.isenabled(), frozen > 100_000, gc.get_freeze_count() == frozen)"

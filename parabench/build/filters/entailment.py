@@ -13,8 +13,9 @@ import numpy.typing as npt
 from parabench.build.candidates import Candidate
 from parabench.build.filters.base import PARAPHRASES, Verdict
 from parabench.build.filters.config import EntailmentCheck
-from parabench.encoders.torch_runtime import import_torch, inference, resolve_device, to_numpy
+from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
 from parabench.errors import MissingDependencyError, ModelError
+from parabench.libraries import import_torch
 from parabench.storage import sha256_file, sha256_json
 
 

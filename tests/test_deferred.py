@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from parabench.encoders.deferred import deferred
+from parabench.deferred import deferred
 
 PACKAGE = {
     "slow/__init__.py": "class Shape:\n    sides = 4\ndef double(x):\n    return 2 * x\n",
