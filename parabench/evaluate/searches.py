@@ -85,7 +85,7 @@ def other_precision(
         encoder = load_encoder(spec, device=device, precision=precision, trust_remote_code=trust_remote_code)
         if isinstance(encoder, CorpusEncoder):
             encoder.fit_corpus([text for own in benchmark.gallery["captions"].to_pylist() for text in own or ()])
-        with Embedder.opened(encoder, LocalForward(encoder, batch_size or 0), cache=cache) as embedder:
+        with Embedder.opened(encoder, LocalForward(encoder, batch_size), cache=cache) as embedder:
             return embedder.texts(texts)
 
     return embed

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parabench.data.images import Pictures
 from parabench.encoders.protocol import Encoder, FloatMatrix, Traits
@@ -58,7 +59,7 @@ class Embedder:
         Raises:
             ModelError: the encoder returned a wrong shape, NaN or a zero vector (names the text).
         """
-        distinct = list(dict.fromkeys(texts))
+        distinct, places = _distinct(texts)
         keys = [sha256_text(text) for text in distinct]
         vectors, missing = self._stored(self.cache, "text", keys)
         with bar("texts", len(distinct), "text", initial=len(distinct) - len(missing)) as progress:
@@ -69,8 +70,7 @@ class Embedder:
                     self.cache.put("text", [keys[row] for row in rows], output)
                 self.computed["text"] += len(rows)
                 progress.update(len(rows))
-        row_of = {text: row for row, text in enumerate(distinct)}
-        return unit(vectors)[[row_of[text] for text in texts]]
+        return unit(vectors)[places]
 
     def texts_again(self, texts: Sequence[str], seed: int = 0) -> FloatMatrix:
         """The same texts embedded a second time in other company: ``(len(texts), dim)`` float32 unit vectors.
@@ -79,7 +79,7 @@ class Embedder:
         summation differ from :meth:`texts`.  Cached under the composition of their batch, never as the
         texts' own vectors.
         """
-        distinct = list(dict.fromkeys(texts))
+        distinct, places = _distinct(texts)
         order = np.random.default_rng([seed, 4]).permutation(len(distinct)).tolist()
         usual = self._forward.batch_size
         size = usual // 2 + 1 if usual > 1 else 2
@@ -97,8 +97,7 @@ class Embedder:
                 if self.cache is not None:
                     self.cache.put("text", [keys[row] for row in rows], output)
                 progress.update(len(rows))
-        row_of = {text: row for row, text in enumerate(distinct)}
-        return unit(vectors)[[row_of[text] for text in texts]]
+        return unit(vectors)[places]
 
     def images(self, image_ids: Sequence[str], store: Pictures | None) -> FloatMatrix:
         """``(len(image_ids), dim)`` float32 unit vectors of gallery pictures; equal files share one.
@@ -118,7 +117,7 @@ class Embedder:
         else:
             contents, cache = [store.sha256(image_id) for image_id in image_ids], self.cache
         first = dict(zip(reversed(contents), reversed(image_ids), strict=True))
-        distinct = list(dict.fromkeys(contents))
+        distinct, places = _distinct(contents)
         vectors, missing = self._stored(cache, "image", distinct)
         with bar("pictures", len(distinct), "picture", initial=len(distinct) - len(missing)) as progress:
             asked = [first[distinct[row]] for row in missing]
@@ -129,8 +128,7 @@ class Embedder:
                     cache.put("image", [distinct[row] for row in rows], output)
                 self.computed["image"] += len(rows)
                 progress.update(len(rows))
-        row_of = {content: row for row, content in enumerate(distinct)}
-        return unit(vectors)[[row_of[content] for content in contents]]
+        return unit(vectors)[places]
 
     def _stored(self, cache: EmbeddingCache | None, modality: Any, contents: list[str]) -> tuple[FloatMatrix, list[int]]:
         """``(n, dim)`` vectors, and the rows that are not known yet."""
@@ -138,6 +136,12 @@ class Embedder:
             return np.zeros((len(contents), self.encoder.dim), np.float32), list(range(len(contents)))
         vectors, found = cache.get(modality, contents)
         return vectors, np.flatnonzero(~found).tolist()
+
+
+def _distinct(items: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct items in order of first appearance, and the place of each item among them ``(len(items),)``."""
+    place_of = {item: place for place, item in enumerate(dict.fromkeys(items))}
+    return list(place_of), np.array([place_of[item] for item in items], np.int64)
 
 
 def unit(vectors: FloatMatrix) -> FloatMatrix:

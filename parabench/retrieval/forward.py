@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,16 +67,18 @@ class Forward(Protocol):
         ...
 
 
-@dataclass
 class LocalForward:
-    """Runs an encoder in this process."""
+    """Runs an encoder in this process.
 
-    encoder: Encoder
-    batch_size: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    Args:
+        encoder: what turns texts and pictures into vectors.
+        batch_size: items a forward pass; the encoder's own choice by default.
+    """
 
-    def __post_init__(self) -> None:
-        self.batch_size = self.batch_size or Traits.of(self.encoder).batch_size
+    def __init__(self, encoder: Encoder, batch_size: int | None = None) -> None:
+        self.encoder = encoder
+        self.batch_size: int = batch_size or Traits.of(encoder).batch_size
+        self.seconds: dict[str, float] = {}
 
     def texts(self, texts: Sequence[str]) -> Iterator[Part]:
         """See :meth:`Forward.texts`."""
