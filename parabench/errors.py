@@ -62,9 +62,13 @@ class MissingDependencyError(ParabenchError):
 def did_you_mean(name: str, known: Iterable[str], limit: int = 3) -> str:
     """A hint for a mistyped ``name``: ``did you mean 'tfidf'?`` or, with no near match, what is known."""
     names = sorted(set(known))
-    lowered = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.6)
-    if close:
-        return "did you mean " + " or ".join(f"'{lowered[candidate]}'" for candidate in close) + "?"
+    if near := near_names(name, names, limit):
+        return "did you mean " + " or ".join(f"'{candidate}'" for candidate in near) + "?"
     shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
     return f"known: {shown}" if names else "none are known"
+
+
+def near_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """What a mistyped ``name`` may stand for among ``known``, the nearest first."""
+    lowered = {candidate.lower(): candidate for candidate in sorted(set(known))}
+    return [lowered[candidate] for candidate in difflib.get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.6)]

@@ -49,7 +49,7 @@ def parse_pairs(
     Raises:
         DataError: with file and line.
     """
-    _require(table, "paraphrase")
+    table.require("image_id", "caption", "paraphrase")
     derived = _derived_scores(table)
     checker = _Checker(table, known, gallery, derived)
     pairs: dict[str, tuple[int, Row]] = {}
@@ -107,7 +107,7 @@ def parse_pairs(
 def parse_others(table: TableFile, sentence: str, known: Mapping[str, int] | None) -> list[Row]:
     """Validated rows of a ``foils`` table (``sentence="foil"``) or a ``rejected`` one (``"paraphrase"``)."""
     rejected = sentence != "foil"
-    _require(table, sentence, *(["reason"] if rejected else []))
+    table.require("image_id", "caption", sentence, *(["reason"] if rejected else []))
     checker = _Checker(table, None if rejected else known, None, [])
     rows: list[Row] = []
     seen: dict[str, int] = {}
@@ -135,10 +135,7 @@ def parse_others(table: TableFile, sentence: str, known: Mapping[str, int] | Non
 
 def parse_gallery(table: TableFile) -> list[Row]:
     """Validated rows of a gallery: ``image_id`` and any other column of ``GALLERY``."""
-    if "image_id" not in table.columns:
-        raise DataError(
-            f"{table.path}: there is no column 'image_id'", did_you_mean("image_id", table.columns)
-        )
+    table.require("image_id")
     rows: list[Row] = []
     seen: dict[str, int] = {}
     for position, raw in enumerate(table.rows):
@@ -245,15 +242,6 @@ class _Checker:
                 "give each picture one file",
             )
         return name
-
-
-def _require(table: TableFile, *sentences: str) -> None:
-    for column in ("image_id", "caption", *sentences):
-        if column not in table.columns:
-            raise DataError(
-                f"{table.path}: there is no column '{column}' (columns: {', '.join(table.columns)})",
-                f"{did_you_mean(column, table.columns)} Rename it to '{column}'",
-            )
 
 
 def _derived_scores(table: TableFile) -> list[str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parabench.errors import DataError
+from parabench.errors import DataError, near_names
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _LONGEST_FIELD = 1 << 24
+_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class TableFile:
     def where(self, row: int) -> str:
         """``pairs.csv, line 7``."""
         return f"{self.files[row] if self.files else self.path}, {self.unit} {self.places[row]}"
+
+    def require(self, *columns: str) -> None:
+        """:class:`DataError` that names the first of these columns that is not there, and what to rename to it."""
+        for column in columns:
+            if column not in self.columns:
+                near = near_names(column, self.columns)
+                raise DataError(
+                    f"{self.path}: there is no column '{column}' (columns: {', '.join(self.columns)})",
+                    f"rename {' or '.join(map(repr, near))} to '{column}'" if near else f"call the column that holds it '{column}'",
+                )
 
     @classmethod
     def joined(cls, path: Path, tables: list[TableFile]) -> TableFile:
@@ -115,6 +126,12 @@ def _csv(path: Path, delimiter: str) -> TableFile:
                 continue
             if header is None:
                 header = [value.strip() for value in values]
+                other = next((mark for mark in _SEPARATORS if mark != delimiter and mark in header[0]), None)
+                if len(header) == 1 and other is not None:
+                    raise DataError(
+                        f"{path}, line {start}: the columns are separated by {_SEPARATORS[other]}, not by {_SEPARATORS[delimiter]}",
+                        "save a .csv with commas or a .tsv with tabs",
+                    )
                 continue
             if len(values) != len(header):
                 raise DataError(

@@ -89,6 +89,18 @@ def test_foils_are_split_off_and_belong_to_their_caption(tmp_path):
     assert got.image_ids == ["2", "10"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("p.csv", "image_id;caption;paraphrase\n1;a dog, brown;one dog\n", "line 1: the columns are separated by semicolons, not by commas"),
+     ("p.csv", "image_id\tcaption\tparaphrase\n1\ta\tb\n", "by tabs, not by commas"), ("p.tsv", "image_id,caption,paraphrase\n1,a,b\n", "by commas, not by tabs"),
+     ("p.csv", "Image,caption,paraphrase\n1,a,b\n", "rename 'Image' to 'image_id'"),
+     ("p.csv", "key,caption,paraphrase\n1,a,b\n", "no column 'image_id' (columns: key, caption, paraphrase) → call the column that holds it 'image_id'")],
+)  # fmt: skip
+def test_a_header_that_does_not_fit_says_how_to_mend_it(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    assert message in refusal(tmp_path / name)
+
+
 def test_repeated_pairs_are_refused(tmp_path):
     message = refusal(write(tmp_path / "p.csv", [ROWS[0], ROWS[1], ROWS[0]]))
     assert "line 4" in message and "line 2" in message

@@ -51,9 +51,7 @@ class ImportGenerator:
         self._about = about or "Finished sentences from a file; who wrote them is in each row."
         self._wide = [kind for kind in _WIDE if kind in table.columns]
         self._text = next((name for name in ("paraphrase", "text") if name in table.columns), None)
-        if "caption_id" not in table.columns:
-            hint = did_you_mean("caption_id", table.columns)
-            raise DataError(f"{table.path}: there is no column 'caption_id'", f"{hint} Say which caption each row rewrites")
+        table.require("caption_id")
         if self._text is None and not self._wide:
             raise DataError(
                 f"{table.path}: there is neither a column 'paraphrase' nor one of {', '.join(_WIDE)}",
