@@ -91,3 +91,14 @@ def _offsets(lengths: Sequence[int]) -> NDArray[np.int32]:
 
 def _bitmap(bits: NDArray[np.bool_]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(bits, bitorder="little"))
+
+
+def read_parquet(source: Any, columns: list[str] | None = None) -> pa.Table:
+    """A parquet file (path or open file) as a table, read by the calling thread alone.
+
+    Arrow's own threads, if they still start up while the process ends, bring it down with SIGABRT: a command that refuses a
+    file did so in most runs.
+    """
+    import pyarrow.parquet as pq
+
+    return pq.read_table(source, columns=columns, use_threads=False, pre_buffer=False)

@@ -90,7 +90,7 @@ class PictureHashes:
             with self._db:
                 self._db.execute("CREATE TABLE IF NOT EXISTS hashes (content TEXT PRIMARY KEY, hash BLOB NOT NULL) WITHOUT ROWID")
         except sqlite3.Error as error:
-            raise ParabenchError(f"can't use {self.path}: {error}", "delete that file: it holds nothing but a cache") from error
+            raise self._problem(error) from error
 
     def __enter__(self) -> PictureHashes:
         return self
@@ -104,14 +104,22 @@ class PictureHashes:
         for start in range(0, len(contents), 500):
             part = list(contents[start : start + 500])
             marks = ",".join("?" * len(part))
-            known |= {
-                content: blob
-                for content, blob in self._db.execute(f"SELECT content, hash FROM hashes WHERE content IN ({marks})", part)
-                if len(blob) == HASH_BYTES
-            }
+            try:
+                rows = self._db.execute(f"SELECT content, hash FROM hashes WHERE content IN ({marks})", part).fetchall()
+            except sqlite3.Error as error:
+                raise self._problem(error) from error
+            known |= {content: blob for content, blob in rows if isinstance(blob, bytes) and len(blob) == HASH_BYTES}
         return known
 
     def put(self, hashes: Mapping[str, bytes]) -> None:
         """Store them."""
-        with self._db:
-            self._db.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?)", hashes.items())
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?)", hashes.items())
+        except sqlite3.Error as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: sqlite3.Error) -> ParabenchError:
+        if "full" in str(error):
+            return ParabenchError(f"no space left on the disk that holds {self.path}", "free some space, then run the same command")
+        return ParabenchError(f"can't use {self.path}: {error}", "delete that file: it holds nothing but a cache")

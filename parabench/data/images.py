@@ -14,6 +14,7 @@ from parabench.storage import sha256_file
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+THINNEST = 500
 MAX_PIXELS = 100_000_000
 _HASHES: dict[tuple[str, int, int], str] = {}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -107,7 +108,7 @@ class ImageStore:
         8 bits differ: they are scaled.
 
         Raises:
-            DataError: the file can't be decoded or would unpack to more than 100 megapixels.
+            DataError: the file can't be decoded, would unpack to more than 100 megapixels, or is thinner than 1:500.
         """
         return decode(self.path(image_id), image_id)
 
@@ -161,6 +162,12 @@ def decode(source: Path | IO[bytes], image_id: str, where: str | None = None) ->
                     f"image '{image_id}' ({where}) unpacks to {width}×{height} pixels, more than the "
                     f"{MAX_PIXELS // 1_000_000} megapixels that are read",
                     "shrink it or leave it out of the gallery",
+                )
+            if max(width, height) > THINNEST * min(width, height):
+                raise DataError(
+                    f"image '{image_id}' ({where}) is {width}×{height} pixels, thinner than 1:{THINNEST}: scaled so that its short side "
+                    "fits a network, it would fill the memory",
+                    "cut it or leave it out of the gallery",
                 )
             if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
                 return _eight_bit(image)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parabench.columns import read_parquet
 from parabench.errors import DataError, near_names
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -180,12 +181,11 @@ def _json(path: Path) -> TableFile:
 
 def _parquet(path: Path) -> TableFile:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         # A file handle, not a path: for a path, pyarrow would read columns out of folder names (a=b/).
         with path.open("rb") as stream:
-            table = pq.read_table(stream)
+            table = read_parquet(stream)
         rows = table.to_pylist()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise DataError(

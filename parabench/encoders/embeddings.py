@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from parabench.columns import read_parquet
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.spec import ModelSpec
 from parabench.errors import DataError, ModelError, UsageError
@@ -138,10 +139,9 @@ def _read_array(path: Path) -> Any:
 
 def _read_parquet(path: Path, column: str) -> tuple[list[str], Any]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=[column, "embedding"])
+        table = read_parquet(path, columns=[column, "embedding"])
         matrix = np.array(table["embedding"].to_pylist(), np.float32)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: {error}", f"it needs the columns {column} and embedding (lists of equal length)") from None

@@ -95,7 +95,8 @@ class Traits:
     def of(cls, encoder: Encoder) -> Traits:
         """The traits of ``encoder``, with defaults for what it does not say."""
         default = cls()
-        return cls(**{name: getattr(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__})
+        own = {name: getattr(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__}
+        return cls(**{**own, "device": str(own["device"])})
 
 
 @runtime_checkable

@@ -99,6 +99,8 @@ def _import(name: str, spec: ModelSpec) -> Any:
                 raise UsageError(f"'{spec}': no such file: {path}")
             loaded = importlib.util.spec_from_file_location(path.stem, path)
             assert loaded is not None and loaded.loader is not None
+            if str(path.resolve().parent) not in sys.path:
+                sys.path.insert(0, str(path.resolve().parent))  # as for a script: it may import its neighbours
             module = importlib.util.module_from_spec(loaded)
             loaded.loader.exec_module(module)
             return module
@@ -109,5 +111,5 @@ def _import(name: str, spec: ModelSpec) -> Any:
         raise
     except ModuleNotFoundError as error:
         raise UsageError(f"'{spec}': {error}", "run from the folder that holds it, or install it") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"importing {name} failed: {type(error).__name__}: {error}", "the error is in that module") from error

@@ -63,9 +63,13 @@ def identify(key: dict[str, Any], examine: Callable[[], Identity]) -> Identity:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         identity = Identity(**record["identity"])
+        if not isinstance(identity.resolved, dict) or not isinstance(identity.extra, dict):
+            raise ValueError("a damaged record")
+        if type(identity.dim) is not int or type(identity.n_parameters) is not int:
+            raise ValueError("a damaged record")
         if record["key"] == key and all(file_state(Path(held[0])) == held for held in identity.files):
             return identity
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # absent, unreadable or outdated: examining again is always right
     identity = examine()
     write_text(path, json.dumps({"key": key, "identity": asdict(identity)}, indent=1))
@@ -73,8 +77,14 @@ def identify(key: dict[str, Any], examine: Callable[[], Identity]) -> Identity:
 
 
 def verify(expected: str, identity: Identity, spec: str) -> None:
-    """Refuse a network that is not the one the record promised."""
+    """Refuse a network that is not the one the record promised, and forget that record."""
     if identity.fingerprint != expected:
+        for path in (cache_home() / "resolved").glob("*.json"):
+            try:
+                if Identity(**json.loads(path.read_text(encoding="utf-8"))["identity"]).fingerprint == expected:
+                    path.unlink()
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                continue
         raise ModelError(
-            f"{spec} loaded other weights than when it was first resolved", "run the same command again with --rebuild-cache"
+            f"{spec} is not what was recorded when it was first loaded; the record is gone now", "run the same command again"
         )

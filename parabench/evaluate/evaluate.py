@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import operator
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,7 +107,9 @@ def evaluate(
     """
     call = describe_call(evaluate, locals())
     started = time.perf_counter()
-    chosen = [parse(name) for name in metrics]
+    chosen = [_similarity(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
+    seed, n_resamples, depth = _whole("seed", seed, 0), _whole("resamples", n_resamples, 1), _whole("depth", depth, 1)
+    images = [images] if isinstance(images, (str, Path)) else images
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
     check_ceiling(model, ceiling, precision)
@@ -270,6 +274,23 @@ def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
         note("split: test (choose another with --split)")
         return benchmark.select("test")
     return benchmark
+
+
+def _similarity(name: str) -> Metric:
+    if re.match(r"(R|Recall|MRR)\s*(@|$)", name.strip(), re.IGNORECASE):
+        raise UsageError(f"'{name}' is no similarity of two rankings", "R@1, R@5, R@10 and MRR are measured by themselves; name e.g. AO@10")
+    return parse(name)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """``value`` as an ``int``, be it NumPy's."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise UsageError(f"--{name} {value!r} is no whole number", f"give {least} or more") from None
+    if number < least:
+        raise UsageError(f"--{name} {number} is too small", f"give {least} or more")
+    return number
 
 
 def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parabench.columns import read_parquet
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.result import Result
 from parabench.retrieval.rankings import Rankings
-from parabench.storage import atomic_path, sha256_file
+from parabench.storage import atomic_path, disk_errors, sha256_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,21 +61,24 @@ class Run:
         pairs: pa.Table | None,
         rows: Mapping[str, pa.Table] | None = None,
     ) -> Run:
-        """Write all files; ``result.json`` comes last, so a run is whole or not there.
+        """Write all files beside those of an earlier run, then put them in their place together, ``result.json`` last.
 
         ``rankings`` and ``pairs`` are ``None`` for a run that ranked no pairs; ``rows`` are those of other tasks.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         tables = {f"{task}.parquet": table for task, table in (rows or {}).items()}
-        if rankings is not None and pairs is not None:
-            rankings.write(folder / RANKINGS)
-            tables[PAIRS] = pairs
-        for name, table in tables.items():
-            with atomic_path(folder / name) as part:
+        result.files = {}
+        with ExitStack() as staged:  # left in reverse, and without replacing anything after an error
+            last = staged.enter_context(atomic_path(folder / RESULT))
+            if rankings is not None and pairs is not None:
+                part = staged.enter_context(atomic_path(folder / RANKINGS))
+                rankings.write(part)
+                result.files[RANKINGS] = sha256_file(part)
+                tables[PAIRS] = pairs
+            for name, table in tables.items():
+                part = staged.enter_context(atomic_path(folder / name))
                 pq.write_table(table, part, compression="zstd")
-        written = [*([RANKINGS] if rankings is not None else []), *tables]
-        result.files = {name: sha256_file(folder / name) for name in written}
-        result.write(folder / RESULT)
+                result.files[name] = sha256_file(part)
+            result.write(last)
         return cls(folder, result)
 
     @cached_property
@@ -83,7 +89,7 @@ class Run:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """One row a pair with every metric, as a pandas ``DataFrame``."""
-        frame: pd.DataFrame = pq.read_table(self._file(PAIRS)).to_pandas()
+        frame: pd.DataFrame = read_parquet(self._file(PAIRS)).to_pandas()
         return frame
 
     def rows(self, task: str) -> pa.Table:
@@ -92,7 +98,7 @@ class Run:
         Raises:
             DataError: the run has no such rows.
         """
-        return pq.read_table(self._file(f"{task}.parquet"))
+        return read_parquet(self._file(f"{task}.parquet"))
 
     def _file(self, name: str) -> Path:
         if name not in self.result.files:
@@ -113,13 +119,25 @@ def claim(folder: Path, model_fingerprint: str, dataset_fingerprint: str, *, ove
     """Make sure that writing to ``folder`` destroys nobody else's result.
 
     Raises:
-        DataError: the folder holds a run of another model, dataset or version.
+        DataError: the folder holds files that are no run, or a finished run of another model, dataset or version.
+        ParabenchError: nothing can be written there.
     """
-    if overwrite or not (folder / RESULT).exists():
+    with disk_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise DataError(f"{folder} is a file, not a folder", "choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if overwrite or not others:
         return
+    if RESULT not in others:
+        raise DataError(
+            f"{folder} holds other files and no run (first: {others[0]})",
+            "choose another --out, or pass --overwrite to write among them",
+        )
     held = Result.read(folder / RESULT)
+    if held.status != "complete":
+        return
     if (held.model.fingerprint, held.dataset.fingerprint) != (model_fingerprint, dataset_fingerprint):
         raise DataError(
             f"{folder} already holds the run of {held.model.spec} on {held.dataset.name}",

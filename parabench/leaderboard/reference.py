@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from parabench.columns import read_parquet
 from parabench.data import Benchmark
 from parabench.errors import DataError
 from parabench.metrics import cluster_index
@@ -186,10 +187,10 @@ class Reference:
     def read(cls, path: Path) -> Reference:
         """Read a reference; :class:`DataError` when the file is none."""
         try:
-            table = pq.read_table(path)
+            table = read_parquet(path)
             metadata = table.schema.metadata or {}
             about: dict[str, Any] = json.loads(metadata[b"parabench.reference"])
-            gallery = pq.read_table(pa.BufferReader(bytes.fromhex(metadata[b"parabench.gallery"].decode())))
+            gallery = read_parquet(pa.BufferReader(bytes.fromhex(metadata[b"parabench.gallery"].decode())))
             if about.pop("version") != _VERSION:
                 raise ValueError("another version")
             ratings = np.array(about.pop("ratings"), np.float64)

@@ -26,7 +26,6 @@ CITATIONS = {
 """Metric → what it is and where it comes from."""
 
 _EXAMPLES = ["O@10", "AO@10", "JS@10", "RBO(p=0.9)@10", "KT@10", "FR@10", "Top1", "Spearman"]
-_RETRIEVAL = ("r", "recall", "mrr")
 _PATTERN = re.compile(r"^(?P<name>[A-Za-z]+1?)\s*(?:\(\s*p\s*=\s*(?P<p>[^)]*?)\s*\))?\s*(?:@\s*(?P<k>.+))?$")
 
 
@@ -57,8 +56,6 @@ def parse(text: str) -> Metric:
     match = _PATTERN.match(text.strip())
     names = {name.lower(): name for name in CITATIONS}
     name = names.get(match["name"].lower()) if match else None
-    if match is not None and match["name"].lower() in _RETRIEVAL:
-        raise UsageError(f"'{text}' is no similarity of two rankings", "an evaluation measures R@1, R@5, R@10 and MRR by itself; name e.g. AO@10")
     if match is None or name is None:
         raise UsageError(f"unknown metric '{text}'", did_you_mean(text, _EXAMPLES))
     if name in ("Top1", "Spearman"):

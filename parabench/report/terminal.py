@@ -33,7 +33,8 @@ def print_runs(runs: Sequence[Run]) -> None:
         for kind, cell, n in _kind_rows(results[0]):
             table.add_row(f"  {kind}", f"{cell}  n={n:,}")
     else:
-        columns = [column for column in table_columns(results) if wide or column[0] in NARROW]
+        shown = (*NARROW, lead_metric(results))
+        columns = [column for column in table_columns(results) if wide or column[0] in shown]
         table = Table("model", *(heading for heading, _ in columns), box=None, padding=(0, 1, 0, 0))
         for row, result in enumerate(results):
             table.add_row(result.model.spec, *(_cell(cells[row], wide) for _, cells in columns))

@@ -7,6 +7,8 @@ after kill -9, and two processes may share it.
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +18,13 @@ import numpy as np
 
 from parabench.encoders.protocol import FloatMatrix
 from parabench.errors import ParabenchError
-from parabench.storage import cache_home, disk_errors
+from parabench.storage import cache_home, disk_errors, sha256_text
 
 Modality = Literal["text", "image"]
 
 _FORMAT = "1"
+_LITTLE = 1 << 20
+"""Bytes of free space below which SQLite's "disk I/O error" means that the disk is full: its journal could not grow."""
 _LOOKUP = 500  # SQLite's oldest limit on variables a statement is 999
 
 
@@ -28,7 +32,7 @@ class EmbeddingCache:
     """Vectors of one encoder, by modality and content hash.
 
     Args:
-        fingerprint: the encoder's; it names the file and is stored in it and in every row's check.
+        fingerprint: the encoder's; its hash names the file and it is stored in it and in every row's check.
         dim: length of a vector.
         folder: where the files lie; ``cache_home()/"embeddings"`` by default.
         rebuild: forget what is stored and start again.
@@ -40,7 +44,8 @@ class EmbeddingCache:
     def __init__(self, fingerprint: str, dim: int, *, folder: Path | None = None, rebuild: bool = False) -> None:
         self.fingerprint, self.dim = fingerprint, dim
         folder = cache_home() / "embeddings" if folder is None else folder
-        self.path = folder / f"{fingerprint[:32]}.sqlite"
+        name = fingerprint if re.fullmatch(r"[0-9a-f]{64}", fingerprint) else sha256_text(fingerprint)
+        self.path = folder / f"{name[:32]}.sqlite"
         with disk_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True)
         if rebuild:
@@ -115,10 +120,14 @@ class EmbeddingCache:
 
     def _problem(self, error: Exception) -> ParabenchError:
         text = str(error)
-        if "full" in text:
+        if "full" in text or ("disk I/O error" in text and shutil.disk_usage(self.path.parent).free < _LITTLE):
             return ParabenchError(
                 f"no space left on the disk that holds the embedding cache {self.path}; what is stored stays valid",
                 "free some space or point $PARABENCH_CACHE elsewhere, then run the same command",
+            )
+        if "disk I/O error" in text:
+            return ParabenchError(
+                f"the disk that holds the embedding cache {self.path} can't be read or written", "check it, or point $PARABENCH_CACHE elsewhere"
             )
         if "unable to open" in text or "readonly" in text:
             return ParabenchError(

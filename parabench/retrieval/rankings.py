@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from parabench.columns import column
+from parabench.columns import column, read_parquet
 from parabench.errors import DataError
 from parabench.retrieval.queries import Role
 from parabench.storage import atomic_path
@@ -153,9 +153,9 @@ class Rankings:
     def read(cls, path: Path) -> Rankings:
         """Read ``rankings.parquet``; :class:`DataError` when it is not one."""
         try:
-            table = pq.read_table(path)
+            table = read_parquet(path)
             hexed = (table.schema.metadata or {})[b"parabench.gallery"]
-            images = pq.read_table(pa.BufferReader(bytes.fromhex(hexed.decode())))
+            images = read_parquet(pa.BufferReader(bytes.fromhex(hexed.decode())))
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise DataError(f"{path} is not a rankings file: {error}", "run the evaluation again") from error
         gallery: list[str] = images["image_id"].to_pylist()

@@ -121,3 +121,15 @@ def test_extra_roots_come_first_and_must_exist(store_of, tmp_path):
     assert ImageStore(benchmark, (tmp_path / "more",)).path("a") == tmp_path / "more" / "x.png"
     with pytest.raises(DataError, match="no such folder"):
         ImageStore(benchmark, (tmp_path / "absent",))
+
+
+@pytest.mark.parametrize(("size", "refused"), [((500, 1), False), ((1, 500), False), ((501, 1), True), ((1, 60_000), True)])
+def test_a_thread_of_a_picture_is_refused(tmp_path, size, refused):
+    from parabench.data.images import decode
+
+    Image.new("RGB", size).save(tmp_path / "thin.png")
+    if not refused:
+        assert decode(tmp_path / "thin.png", "7").size == size
+        return
+    with pytest.raises(DataError, match=r"image '7' .* thinner than 1:500"):
+        decode(tmp_path / "thin.png", "7")

@@ -64,6 +64,17 @@ def test_coco_cxc_keeps_what_people_rated_alike(shared_data):
     assert {len(own) for own in got.gallery["captions"].to_pylist()} == {5}
 
 
+def test_coco_cxc_refuses_a_rating_that_is_none(shared_data, tmp_path):
+    (tmp_path / "cxc").mkdir()
+    (tmp_path / "coco").symlink_to(shared_data / "coco")
+    header, first, *_ = (shared_data / "cxc" / "sts_val.csv").read_text().splitlines()
+    rating = first.split(",")[2]
+    for wrong in ("nan", "7", "-1"):
+        (tmp_path / "cxc" / "sts_val.csv").write_text(f"{header}\n{first.replace(f',{rating},', f',{wrong},')}\n")
+        with pytest.raises(DataError, match="line 2: not caption1, caption2 and agg_score"):
+            load("coco-cxc", annotations=tmp_path)
+
+
 def test_coco_cxc_reads_the_original_karpathy_file_too(shared_data, tmp_path):
     ids = np.load(shared_data / "coco" / "coco_karpathy_val_caption_ids.npy").reshape(-1, 5)
     short = read_karpathy(shared_data / "coco" / "coco_karpathy_val.json")

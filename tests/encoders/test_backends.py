@@ -287,3 +287,14 @@ def test_tfidf_follows_words():
     assert encoder.fingerprint != before
     boat, same, dog, none = encoder.encode_text(["a red boat", "Boat red, a!", "a dog", "…"])
     assert (boat == same).all() and boat @ dog < boat @ boat and none.any()
+
+
+def test_a_python_file_imports_its_neighbours_and_can_not_end_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "neighbour_of_it.py").write_text("from parabench.encoders import load_encoder\nlike = load_encoder('random:8')\n")
+    (tmp_path / "sub" / "factory_file.py").write_text("from neighbour_of_it import like\ndef make():\n    return like\n")
+    assert load_encoder("python:sub/factory_file.py:make").dim == 8
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ModelError, match=r"importing leaves.* failed: SystemExit"):
+        load_encoder("python:leaves:make")

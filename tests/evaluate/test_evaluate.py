@@ -164,7 +164,7 @@ def test_earlier_results_stay_whole(photos):
 @pytest.mark.parametrize(
     ("extra", "code", "message"),
     [(["--metrics", "AO@13"], 2, "12 pictures"), (["--metrics", "AA@10"], 2, "did you mean"),
-     (["--metrics", "R@5"], 2, "measures R@1, R@5, R@10 and MRR by itself"), (["--depth", "50"], 2, "--depth"),
+     (["--metrics", "R@5"], 2, "R@1, R@5, R@10 and MRR are measured by themselves"), (["--depth", "50"], 2, "--depth"),
      (["--images", "nowhere"], 1, "no such folder"), (["--split", "test"], 1, "no split"), (["--batch-size", "0"], 2, "batch-size"),
      (["--nonsense"], 2, "--nonsense")],
 )  # fmt: skip

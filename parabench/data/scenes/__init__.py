@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parabench.columns import read_parquet
 from parabench.data.benchmark import Benchmark
 from parabench.data.own import gallery_table, sentence_table
 from parabench.data.scenes.language import HELD_OUT_WORDS, captions, foil, paraphrases
@@ -23,20 +24,35 @@ from parabench.storage import cache_home, disk_errors
 
 VERSION = "scenes-v1"
 COUNTS = {"train": 1000, "val": 200, "test": 600}
+_TABLES = ("pairs", "gallery", "foils")
 _CREATED = "2026-11-24"
 
 
 def load_scenes() -> Benchmark:
     """The set, rendered into the cache on first use (some seconds) and read from there afterwards."""
     folder = cache_home() / VERSION
-    if not (folder / "gallery.parquet").exists():
-        note(f"scenes: drawing {sum(COUNTS.values()):,} pictures into {folder} (once)")
+    tables = _read(folder)
+    if tables is None:
+        note(f"scenes: drawing {sum(COUNTS.values()):,} pictures into {folder} ({'once' if not folder.exists() else 'again: it was damaged'})")
+        with disk_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
         build_scenes(folder, COUNTS)
-    tables = {name: pq.read_table(folder / f"{name}.parquet") for name in ("pairs", "gallery", "foils")}
+        tables = {name: read_parquet(folder / f"{name}.parquet") for name in _TABLES}
     return Benchmark(
         name="scenes", **tables, image_roots=(folder / "images",),
         provenance=f"scenes (built-in, {tables['pairs'].num_rows:,} pairs, {tables['gallery'].num_rows:,} pictures)",
     )  # fmt: skip
+
+
+def _read(folder: Path) -> dict[str, pa.Table] | None:
+    """The tables of a whole set; ``None`` where something is missing or can't be read."""
+    try:
+        tables = {name: read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+        names = {path.name for path in (folder / "images").iterdir()}
+        return tables if names.issuperset(tables["gallery"]["file_name"].to_pylist()) else None
+    except (OSError, KeyError, pa.ArrowException):
+        return None
 
 
 def build_scenes(folder: Path, counts: dict[str, int], seed: int = 2405) -> None:

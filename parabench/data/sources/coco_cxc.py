@@ -45,6 +45,8 @@ def load_coco_cxc(annotations: Path | None = None, min_rating: str = "4") -> Ben
     for number, row in enumerate(csv.DictReader(io.StringIO(read_utf8(ratings), newline="")), 2):
         try:
             first_key, second_key, rating = row["caption1"], row["caption2"], float(row["agg_score"])
+            if not 0 <= rating <= 5:
+                raise ValueError
         except (KeyError, TypeError, ValueError):
             raise DataError(
                 f"{ratings}, line {number}: not caption1, caption2 and agg_score",

@@ -1,0 +1,149 @@
+"""A run folder holds a whole run or none, and nobody else's files are touched."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import parabench
+from parabench.errors import DataError, ParabenchError, UsageError
+from parabench.evaluate import Run
+
+
+class Letters:
+    """Counts letters; sees ids only."""
+
+    spec, fingerprint, dim, cacheable, sees = "letters", "letters-1", 26, True, "ids"
+
+    def encode_text(self, texts):
+        return np.array([[1 + text.count(chr(97 + n)) for n in range(26)] for text in texts], np.float32)
+
+    def encode_images(self, images):
+        return self.encode_text([str(image) * 3 + "abc"[int(image) % 3] for image in images])
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("image_id,caption,paraphrase\n" + "".join(f"{n},a dog {n} runs,running dog {n}\n" for n in range(9)))
+    return path
+
+
+def evaluate(pairs, out, **options):
+    return parabench.evaluate(options.pop("model", "random:8"), pairs, out=out, **{"metrics": ["AO@3"], "n_resamples": 50} | options)
+
+
+def test_a_folder_with_other_files_is_left_alone(pairs, tmp_path):
+    (tmp_path / "mine" / "plots").mkdir(parents=True)
+    (tmp_path / "mine" / "plots" / "holiday.png").write_text("a photo")
+    (tmp_path / "mine" / "pairs.parquet").write_text("my data")
+    with pytest.raises(DataError, match=r"mine holds other files and no run \(first: pairs.parquet\)"):
+        evaluate(pairs, tmp_path / "mine")
+    assert (tmp_path / "mine" / "pairs.parquet").read_text() == "my data"
+    evaluate(pairs, tmp_path / "mine", overwrite=True)
+    assert Run.load(tmp_path / "mine").value("AO@3") < 1
+
+
+def test_a_run_that_can_not_be_written_leaves_the_earlier_one_whole(pairs, tmp_path):
+    value = evaluate(pairs, tmp_path / "run").value("AO@3")
+    code = (
+        "import resource, sys, parabench\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))\n"
+        "parabench.evaluate('random:8', sys.argv[1], out=sys.argv[2], metrics=['AO@3', 'JS@3'], n_resamples=50)\n"
+    )
+    sizes = [path.stat().st_size for path in (tmp_path / "run").iterdir()]
+    for limit in (100, min(sizes) + 100, max(sizes) - 100):
+        done = subprocess.run([sys.executable, "-c", code, pairs, tmp_path / "run", str(limit)], capture_output=True, text=True)
+        assert done.returncode == 1
+        held = Run.load(tmp_path / "run")
+        assert held.value("AO@3") == value and list(held.result.tasks["paraphrase"].metrics)[:1] == ["AO@3"]
+        assert "JS@3" not in held.result.tasks["paraphrase"].metrics and len(held.pairs) == 9
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")], "nothing half-written stays"
+
+
+def test_a_failed_run_does_not_stand_in_the_way(pairs, tmp_path):
+    class Broken(Letters):
+        def encode_text(self, texts):
+            return super().encode_text(texts) * np.nan
+
+    with pytest.raises(ParabenchError, match="NaN"):
+        evaluate(pairs, tmp_path / "run", model=Broken())
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+    assert evaluate(pairs, tmp_path / "run").result.model.spec == "random:8"
+
+
+def test_what_can_not_be_written_is_said_before_anything_runs(pairs, tmp_path):
+    class Never(Letters):
+        def encode_text(self, texts):
+            raise AssertionError("ran")
+
+    for out in (pairs / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ParabenchError, match="can't write"):
+            evaluate(pairs, out, model=Never())
+
+
+@pytest.mark.parametrize(("name", "other"), [("clip-finetuned-for-a-long-time-step-1000", "clip-finetuned-for-a-long-time-step-2000"), ("a/b", "../../a")])
+def test_any_fingerprint_names_a_cache_of_its_own(pairs, tmp_path, monkeypatch, name, other):
+    monkeypatch.setenv("PARABENCH_CACHE", str(tmp_path / "cache"))
+    for fingerprint in (name, other, name):
+        encoder = Letters()
+        encoder.fingerprint = fingerprint
+        evaluate(pairs, tmp_path / "run", model=encoder, overwrite=True)
+    assert len(list((tmp_path / "cache" / "embeddings").glob("*.sqlite"))) == 2
+
+
+def test_arguments_from_numpy_and_wrong_ones(pairs, tmp_path):
+    run = evaluate(pairs, tmp_path / "run", seed=np.int64(3), depth=np.int32(9), metrics="AO@3")
+    assert Run.load(tmp_path / "run").result.settings["seed"] == 3 and run.value("AO@3") < 1
+    for wrong in ({"seed": -1}, {"seed": 1.5}, {"n_resamples": 0}, {"depth": 0}):
+        with pytest.raises(UsageError, match=next(iter(wrong)).removeprefix("n_")):
+            evaluate(pairs, tmp_path / "other", **wrong)
+
+
+def test_a_device_of_torch_is_a_device(pairs, tmp_path):
+    torch = pytest.importorskip("torch")
+    encoder = Letters()
+    encoder.device = torch.device("cpu")
+    assert evaluate(pairs, tmp_path / "run", model=encoder).result.environment["device"].startswith("cpu")
+
+
+def test_a_damaged_record_of_a_model_is_forgotten(minilm, tmp_path, monkeypatch):
+    from parabench.encoders import load_encoder
+
+    monkeypatch.setenv("PARABENCH_CACHE", str(tmp_path / "cache"))
+    fingerprint = load_encoder(f"sbert:{minilm}").fingerprint
+    (path,) = (tmp_path / "cache" / "resolved").glob("*.json")
+    record = json.loads(path.read_text())
+    for field, value in (("dim", "x"), ("resolved", 5), ("n_parameters", None), ("extra", 5)):
+        path.write_text(json.dumps({**record, "identity": {**record["identity"], field: value}}))
+        assert load_encoder(f"sbert:{minilm}").fingerprint == fingerprint
+    path.write_text(json.dumps({**record, "identity": {**record["identity"], "dim": 7}}))
+    with pytest.raises(ParabenchError, match="run the same command again"):
+        load_encoder(f"sbert:{minilm}").encode_text(["a"])
+    assert load_encoder(f"sbert:{minilm}").encode_text(["a"]).shape == (1, 384)
+
+
+def test_a_refused_parquet_file_ends_the_command_in_order(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image_id": ["1"], "caption": pa.array([None], pa.string()), "paraphrase": ["a"]}), tmp_path / "p.parquet")
+    for _ in range(8):  # Arrow's own threads used to bring most of these down with SIGABRT
+        done = subprocess.run([sys.executable, "-m", "parabench", "evaluate", "-m", "random:8", "-d", tmp_path / "p.parquet"], capture_output=True, text=True)
+        assert done.returncode == 1 and "caption is" in done.stderr
+
+
+def test_a_damaged_built_in_set_is_drawn_again(tmp_path, monkeypatch):
+    from parabench.data.scenes import load_scenes
+    from parabench.storage import cache_home
+
+    expected = parabench.load("scenes").fingerprint
+    shutil.copytree(cache_home() / "scenes-v1", tmp_path / "cache" / "scenes-v1")
+    monkeypatch.setenv("PARABENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "scenes-v1" / "pairs.parquet").write_bytes(b"PAR1 cut off")
+    next((tmp_path / "cache" / "scenes-v1" / "images").iterdir()).unlink()
+    load_scenes()
+    assert parabench.load("scenes").fingerprint == expected and len(list((tmp_path / "cache" / "scenes-v1" / "images").iterdir())) == 1800
