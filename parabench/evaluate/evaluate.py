@@ -118,6 +118,12 @@ def evaluate(
 
     def load_model() -> Encoder:
         if not isinstance(model, str):
+            lacking = [name for name in ("spec", "fingerprint", "dim", "encode_text", "encode_images") if not hasattr(model, name)]
+            if lacking:
+                raise UsageError(
+                    f"the encoder ({type(model).__name__}) has no {', '.join(lacking)}",
+                    "give it what parabench.encoders.Encoder names, or wrap it in a function and pass python:module:function",
+                )
             return model
         return load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
 

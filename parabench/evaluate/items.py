@@ -103,6 +103,11 @@ class Items:
         for start in range(0, len(first), step := max(1, (1 << 22) // size)):
             part = slice(start, start + step)
             result[part] = spearman(*(self._full_scores(rows[part]) for rows in (first, second)))
+        if undefined := int(np.isnan(result).sum()):
+            raise UsageError(
+                f"Spearman has no value for {undefined} of {len(result)} pairs: one of the two queries scores all pictures the same",
+                "leave Spearman out of --metrics",
+            )
         return result
 
     def _full_scores(self, rows: Ints) -> NDArray[np.float32]:

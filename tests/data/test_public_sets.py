@@ -64,6 +64,28 @@ def test_coco_cxc_keeps_what_people_rated_alike(shared_data):
     assert {len(own) for own in got.gallery["captions"].to_pylist()} == {5}
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[]", "holds no entries"), ("null", "holds no entries"), ("5", "holds no entries"), ("[" * 100_000, "can't read"), ("[null]", "entry 0: lacks"),
+     *((json.dumps([{"filename": "1.jpg", "caption": "a", "caption2": "b", "negative_caption": "c"} | wrong]), "entry 0: a text is empty or no text")
+       for wrong in ({"caption": " "}, {"caption2": None}, {"filename": 7}, {"negative_caption": ["x"]}))],
+)  # fmt: skip
+def test_sugarcrepe_pp_refuses_entries_that_are_none(tmp_path, content, message):
+    (tmp_path / "sugarcrepe_pp").mkdir()
+    (tmp_path / "sugarcrepe_pp" / "swap_obj.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        load("sugarcrepe-pp", annotations=tmp_path)
+
+
+def test_coco_karpathy_refuses_ids_that_end_too_early(shared_data, tmp_path):
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "coco_karpathy_val.json").symlink_to(shared_data / "coco" / "coco_karpathy_val.json")
+    (tmp_path / "coco" / "coco_karpathy_val_caption_ids.npy").write_bytes(b"")
+    (tmp_path / "cxc").symlink_to(shared_data / "cxc")
+    with pytest.raises(DataError, match=r"is not a .npy file of caption ids"):
+        load("coco-cxc", annotations=tmp_path)
+
+
 def test_coco_cxc_refuses_a_rating_that_is_none(shared_data, tmp_path):
     (tmp_path / "cxc").mkdir()
     (tmp_path / "coco").symlink_to(shared_data / "coco")

@@ -103,6 +103,17 @@ def test_arguments_from_numpy_and_wrong_ones(pairs, tmp_path):
             evaluate(pairs, tmp_path / "other", **wrong)
 
 
+def test_an_object_that_is_no_encoder_says_what_it_lacks(pairs, tmp_path):
+    with pytest.raises(UsageError, match="has no spec, fingerprint, dim, encode_text, encode_images"):
+        evaluate(pairs, tmp_path / "run", model=object())
+
+
+def test_spearman_of_equal_scores_has_no_value(pairs, tmp_path):
+    with pytest.raises(UsageError, match="Spearman has no value for 9 of 9 pairs"):
+        evaluate(pairs, tmp_path / "run", model="constant:8", metrics=["Spearman"], depth=9)
+    assert -1 <= evaluate(pairs, tmp_path / "run", metrics=["Spearman"], depth=9).value("Spearman") <= 1
+
+
 def test_a_device_of_torch_is_a_device(pairs, tmp_path):
     torch = pytest.importorskip("torch")
     encoder = Letters()

@@ -54,5 +54,5 @@ def read_json(path: Path) -> Any:
     """A JSON file; :class:`DataError` when it is not one."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"can't read {path}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"can't read {path}: {error}", "get it again") from None

@@ -93,7 +93,7 @@ def coco_images(split: str, annotations: Path | None) -> list[dict[str, Any]]:
         return images
     try:
         numbers = np.load(ids, allow_pickle=False).ravel().tolist()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{ids} is not a .npy file of caption ids: {error}", "get it again") from None
     if len(numbers) != CAPTIONS_AN_IMAGE * len(images):
         raise DataError(f"{ids}: {len(numbers)} caption ids for {len(images)} pictures", f"{CAPTIONS_AN_IMAGE} a picture are expected")
@@ -109,12 +109,15 @@ def caption_places(images: list[dict[str, Any]]) -> dict[int, tuple[int, int]]:
     Raises:
         DataError: the file names no caption ids.
     """
-    places = {
-        int(key): (row, column)
-        for row, image in enumerate(images)
-        for column, (key, _) in enumerate(image["captions"])
-        if key is not None
-    }
+    try:
+        places = {
+            int(key): (row, column)
+            for row, image in enumerate(images)
+            for column, (key, _) in enumerate(image["captions"])
+            if key is not None
+        }
+    except ValueError as error:
+        raise DataError(f"a caption id of COCO Karpathy is no whole number: {error}", "get the files again") from None
     if not places:
         raise DataError("the captions of COCO Karpathy have no ids here", f"use dataset_coco.json from {SOURCE}, or add coco_karpathy_val_caption_ids.npy")
     return places

@@ -35,15 +35,20 @@ def load_sugarcrepe_pp(annotations: Path | None = None) -> Benchmark:
     captions: dict[str, list[str]] = {}
     for subset, path in paths:
         raw = read_json(path)
-        for number, row in enumerate(raw.values() if isinstance(raw, dict) else raw):
+        rows = list(raw.values()) if isinstance(raw, dict) else raw
+        if not isinstance(rows, list) or not rows:
+            raise DataError(f"{path} holds no entries", f"get it again from {_SOURCE}")
+        for number, row in enumerate(rows):
             try:
                 name, caption, paraphrase, foil = (
                     row[key] for key in ("filename", "caption", "caption2", "negative_caption")
                 )
             except (KeyError, TypeError):
                 raise DataError(
-                    f"{path}, entry {number}: lacks filename, caption, caption2 or negative_caption"
+                    f"{path}, entry {number}: lacks filename, caption, caption2 or negative_caption", f"get it again from {_SOURCE}"
                 ) from None
+            if not all(isinstance(text, str) and text.strip() for text in (name, caption, paraphrase, foil)):
+                raise DataError(f"{path}, entry {number}: a text is empty or no text", "fill it in or remove the entry")
             image_id = str(int(Path(name).stem)) if Path(name).stem.isdigit() else name
             caption_id = sha256_text(f"{image_id}\0{caption}")[:16]
             shared = {
