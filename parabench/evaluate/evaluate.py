@@ -118,7 +118,7 @@ def evaluate(
 
     def load_model() -> Encoder:
         if not isinstance(model, str):
-            lacking = [name for name in ("spec", "fingerprint", "dim", "encode_text", "encode_images") if not hasattr(model, name)]
+            lacking = [name for name in ("spec", "fingerprint", "dim", "encode_text") if not hasattr(model, name)]
             if lacking:
                 raise UsageError(
                     f"the encoder ({type(model).__name__}) has no {', '.join(lacking)}",

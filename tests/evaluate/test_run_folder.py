@@ -104,7 +104,7 @@ def test_arguments_from_numpy_and_wrong_ones(pairs, tmp_path):
 
 
 def test_an_object_that_is_no_encoder_says_what_it_lacks(pairs, tmp_path):
-    with pytest.raises(UsageError, match="has no spec, fingerprint, dim, encode_text, encode_images"):
+    with pytest.raises(UsageError, match="has no spec, fingerprint, dim, encode_text"):
         evaluate(pairs, tmp_path / "run", model=object())
 
 
