@@ -7,6 +7,7 @@ line without a traceback and exits with ``exit_code``; library callers can catch
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 
 
@@ -72,3 +73,8 @@ def near_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """What a mistyped ``name`` may stand for among ``known``, the nearest first."""
     lowered = {candidate.lower(): candidate for candidate in sorted(set(known))}
     return [lowered[candidate] for candidate in difflib.get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.6)]
+
+
+def brief(error: BaseException, limit: int = 240) -> str:
+    """What another library said, on one line of at most ``limit`` characters, cut between words."""
+    return textwrap.shorten(str(error), limit, placeholder=" …")

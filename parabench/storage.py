@@ -7,12 +7,20 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parabench.errors import ParabenchError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+_LITTLE = 1 << 20
+"""Bytes of free space below which SQLite's "disk I/O error" means that the disk is full: its journal could not grow."""
 
 
 def cache_home() -> Path:
@@ -43,6 +51,29 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "choose a writable place with --out or $PARABENCH_CACHE",
             ) from error
         raise
+
+
+def database_error(error: sqlite3.Error, what: str, path: Path, elsewhere: str) -> ParabenchError | None:
+    """What the disk or another process did to an SQLite file; ``None`` where the file itself must be damaged.
+
+    Args:
+        error: what SQLite said.
+        what: the file for people (``"the ledger"``).
+        path: where it is.
+        elsewhere: how to put it somewhere else (``"choose another --ledger"``).
+    """
+    text = str(error)
+    io = "disk I/O error" in text
+    if "full" in text or (io and shutil.disk_usage(path.parent).free < _LITTLE):
+        return ParabenchError(
+            f"no space left on the disk that holds {what} {path}; what is stored stays valid",
+            f"free some space, or {elsewhere}, then run the same command: it continues where it was",
+        )
+    if io or "unable to open" in text or "readonly" in text:
+        return ParabenchError(f"can't {'read or ' if io else ''}write {what} {path}: {text}", f"check the disk and its permissions, or {elsewhere}")
+    if "locked" in text:
+        return ParabenchError(f"{what} {path} is locked by another process", "try again later")
+    return None
 
 
 def _no_place(error: OSError, path: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parabench.errors import DataError, ParabenchError
-from parabench.storage import disk_errors
+from parabench.storage import database_error, disk_errors
 
 LEDGER_VERSION = 1
 
@@ -94,18 +94,8 @@ class Ledger:
         return self.meta(name) or value
 
     def _problem(self, error: sqlite3.Error) -> ParabenchError:
-        text = str(error)
-        if "full" in text:
-            return ParabenchError(
-                f"no space left on the disk that holds the ledger {self.path}; what is stored stays valid",
-                "free some space, then run the same command: nothing is asked twice",
-            )
-        if "unable to open" in text or "readonly" in text:
-            return ParabenchError(f"can't write the ledger {self.path}: {text}", "choose a writable --out or --ledger")
-        if "locked" in text:
-            return ParabenchError(f"the ledger {self.path} is locked by another process", "try again later")
-        return DataError(
-            f"{self.path} is not a ledger, or a damaged one: {text}", "choose another --ledger, or restore it from a copy"
+        return database_error(error, "the ledger", self.path, "choose another --out or --ledger") or DataError(
+            f"{self.path} is not a ledger, or a damaged one: {error}", "choose another --ledger, or restore it from a copy"
         )
 
 

@@ -26,10 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.exceptions.Abort as stop:
-        if isinstance(stop.__cause__, EOFError):  # click takes every one for an end of input
-            print(f"parabench: a file ends before it should ({stop.__cause__})\n→ write or download it again", file=sys.stderr)
-            sys.exit(1)
+    except click.exceptions.Abort:
         print("stopped; run the same command again and it continues where it was", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parabench.errors import ParabenchError
-from parabench.storage import cache_home, disk_errors
+from parabench.storage import cache_home, database_error, disk_errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -120,6 +120,6 @@ class PictureHashes:
             raise self._problem(error) from error
 
     def _problem(self, error: sqlite3.Error) -> ParabenchError:
-        if "full" in str(error):
-            return ParabenchError(f"no space left on the disk that holds {self.path}", "free some space, then run the same command")
-        return ParabenchError(f"can't use {self.path}: {error}", "delete that file: it holds nothing but a cache")
+        return database_error(error, "the picture hashes", self.path, "point $PARABENCH_CACHE elsewhere") or ParabenchError(
+            f"can't use {self.path}: {error}", "delete that file: it holds nothing but a cache"
+        )

@@ -86,7 +86,7 @@ class CcaEncoder:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass  # absent or damaged: fitting again gives the same
         fitted = self._fit()
         with atomic_path(path) as part, part.open("wb") as stream:

@@ -14,8 +14,8 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
-from parabench.errors import MissingDependencyError, ModelError, UsageError
+from parabench.encoders.torch_runtime import inference, to_numpy
+from parabench.errors import MissingDependencyError, ModelError, UsageError, brief
 from parabench.libraries import import_torch, importing
 from parabench.storage import sha256_file
 
@@ -90,7 +90,7 @@ class HuggingFaceEncoder(NetworkEncoder):
                 from transformers import AutoModel, AutoProcessor
         except ImportError:
             raise MissingDependencyError("transformers", "hf", "hf:") from None
-        self._device = resolve_device(self._device_asked)
+        self._choose_device()
         options = {"revision": self._spec.revision, "trust_remote_code": self._remote}
         source = str(self._local or self._spec.name)
         try:
@@ -98,7 +98,7 @@ class HuggingFaceEncoder(NetworkEncoder):
             processor = AutoProcessor.from_pretrained(source, **options)
         except Exception as error:  # hub, file and configuration errors come in many classes
             raise ModelError(
-                f"{self.spec} could not be loaded: {' '.join(str(error).split())[:240]}",
+                f"{self.spec} could not be loaded: {brief(error)}",
                 "check the name and the network, or give a local folder; remote code needs --trust-remote-code",
             ) from error
         for member in ("get_text_features", "get_image_features"):

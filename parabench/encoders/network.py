@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from parabench.encoders.resolution import Identity, identify, verify
+from parabench.encoders.torch_runtime import resolve_device
+from parabench.progress import note
 
 
 class NetworkEncoder:
@@ -26,6 +28,12 @@ class NetworkEncoder:
     def device(self) -> str:
         """Where the network runs; as asked for until it is loaded."""
         return self._device or self._device_asked
+
+    def _choose_device(self) -> str:
+        """Settle on the device that was asked for, and say so: the network is about to be loaded there."""
+        self._device = resolve_device(self._device_asked)
+        note(f"{self.spec}: the network runs on {self._device}")
+        return self._device
 
     def _resolve(self, key: dict[str, Any], examine: Callable[[], Identity]) -> Identity:
         """Take the identity that is known under ``key``, or the one that ``examine`` finds by loading the network."""

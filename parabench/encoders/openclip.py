@@ -16,8 +16,8 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
-from parabench.errors import ModelError, UsageError, did_you_mean
+from parabench.encoders.torch_runtime import inference, to_numpy
+from parabench.errors import ModelError, UsageError, brief, did_you_mean
 from parabench.libraries import import_open_clip
 from parabench.progress import note
 from parabench.storage import sha256_file
@@ -145,7 +145,7 @@ class OpenClipEncoder(NetworkEncoder):
 
         from parabench.encoders.clip_towers import shorten_images, shorten_text
 
-        device = self._device = resolve_device(self._device_asked)
+        device = self._choose_device()
         weights: dict[str, Any]
         files: list[list[Any]] = []
         pretrained: str | None = None
@@ -180,7 +180,7 @@ class OpenClipEncoder(NetworkEncoder):
             tokenizer = open_clip.get_tokenizer(self._architecture)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"the tokenizer of {self._architecture} could not be had: {' '.join(str(error).split())[:200]}",
+                f"the tokenizer of {self._architecture} could not be had: {brief(error)}",
                 "check the network, or set HF_HOME to a folder that holds it",
             ) from error
         resolved = {
@@ -242,7 +242,7 @@ class OpenClipEncoder(NetworkEncoder):
             return Path(open_clip.download_pretrained(config))
         except Exception as error:  # the hub client raises a dozen kinds of its own
             raise ModelError(
-                f"the weights of {self.spec} could not be downloaded: {' '.join(str(error).split())[:200]}",
+                f"the weights of {self.spec} could not be downloaded: {brief(error)}",
                 "check the network, set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
             ) from error
 

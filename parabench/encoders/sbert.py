@@ -13,8 +13,8 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
-from parabench.errors import MissingDependencyError, ModelError, UsageError
+from parabench.encoders.torch_runtime import inference, to_numpy
+from parabench.errors import MissingDependencyError, ModelError, UsageError, brief
 from parabench.libraries import import_torch, importing
 from parabench.storage import sha256_file
 
@@ -67,14 +67,14 @@ class SentenceEncoder(NetworkEncoder):
                 from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingDependencyError("sentence_transformers", "hf", "sbert:") from None
-        self._device = resolve_device(self._device_asked)
+        self._choose_device()
         try:
             model = SentenceTransformer(
                 self._spec.name, revision=self._spec.revision, device=self._device, trust_remote_code=self._remote
             ).eval()
         except Exception as error:  # hub, file and configuration errors come in many classes
             raise ModelError(
-                f"{self.spec} could not be loaded: {' '.join(str(error).split())[:240]}",
+                f"{self.spec} could not be loaded: {brief(error)}",
                 "check the name and the network, or give a local folder",
             ) from error
         name = self._spec.options.get("prompt_name")

@@ -14,8 +14,8 @@ from parabench.encoders.network import NetworkEncoder
 from parabench.encoders.protocol import FloatMatrix
 from parabench.encoders.resolution import Identity, file_state, versions
 from parabench.encoders.spec import ModelSpec
-from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
-from parabench.errors import ModelError, UsageError
+from parabench.encoders.torch_runtime import inference, to_numpy
+from parabench.errors import ModelError, UsageError, brief
 from parabench.libraries import import_torch
 from parabench.storage import sha256_file
 from parabench.towers.record import WEIGHTS, read_record
@@ -87,7 +87,7 @@ class TrainedEncoder(NetworkEncoder):
         import_torch("train", "parabench:")
         from parabench.towers.folder import load_model
 
-        self._device = resolve_device(self._device_asked)
+        self._choose_device()
         model, _ = load_model(self._folder, features=self._features, trust_remote_code=self._remote)
         return model.to(self._device)
 
@@ -122,6 +122,6 @@ def _folder(spec: ModelSpec) -> Path:
         return Path(snapshot_download(spec.name, revision=spec.revision, ignore_patterns=["training/*"]))
     except Exception as error:  # the hub client raises a dozen kinds of its own
         raise ModelError(
-            f"{spec} is no local folder and could not be downloaded: {' '.join(str(error).split())[:200]}",
+            f"{spec} is no local folder and could not be downloaded: {brief(error)}",
             "check the name, the revision and the network",
         ) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,12 @@ import numpy as np
 
 from parabench.encoders.protocol import FloatMatrix
 from parabench.errors import ParabenchError
-from parabench.storage import cache_home, disk_errors, sha256_text
+from parabench.storage import cache_home, database_error, disk_errors, sha256_text
 
 Modality = Literal["text", "image"]
 
 _FORMAT = "1"
-_LITTLE = 1 << 20
-"""Bytes of free space below which SQLite's "disk I/O error" means that the disk is full: its journal could not grow."""
+_ELSEWHERE = "point $PARABENCH_CACHE elsewhere or pass --no-cache"
 _LOOKUP = 500  # SQLite's oldest limit on variables a statement is 999
 
 
@@ -119,21 +117,5 @@ class EmbeddingCache:
         )
 
     def _problem(self, error: Exception) -> ParabenchError:
-        text = str(error)
-        if "full" in text or ("disk I/O error" in text and shutil.disk_usage(self.path.parent).free < _LITTLE):
-            return ParabenchError(
-                f"no space left on the disk that holds the embedding cache {self.path}; what is stored stays valid",
-                "free some space or point $PARABENCH_CACHE elsewhere, then run the same command",
-            )
-        if "disk I/O error" in text:
-            return ParabenchError(
-                f"the disk that holds the embedding cache {self.path} can't be read or written", "check it, or point $PARABENCH_CACHE elsewhere"
-            )
-        if "unable to open" in text or "readonly" in text:
-            return ParabenchError(
-                f"can't write the embedding cache {self.path}: {text}",
-                "point $PARABENCH_CACHE to a writable folder, or use --no-cache",
-            )
-        if "locked" in text:
-            return ParabenchError(f"the embedding cache {self.path} is locked by another process", "try again later")
-        return self._corrupt(text)
+        disk = database_error(error, "the embedding cache", self.path, _ELSEWHERE) if isinstance(error, sqlite3.Error) else None
+        return disk or self._corrupt(str(error))

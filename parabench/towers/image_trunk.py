@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from parabench.errors import DataError, MissingDependencyError, ModelError, UsageError, did_you_mean
+from parabench.errors import DataError, MissingDependencyError, ModelError, UsageError, brief, did_you_mean
 from parabench.libraries import import_open_clip
 from parabench.towers.cells import WIDTH, picture_features
 from parabench.towers.config import ImageConfig
@@ -126,7 +126,7 @@ class OpenClipTrunk(nn.Module):
             try:
                 model = open_clip.create_model(config.name, pretrained=config.weights if weights else None)
             except Exception as error:  # hub, file and shape errors come in many classes
-                raise ModelError(f"the image tower {config.name} could not be built: {' '.join(str(error).split())[:200]}",
+                raise ModelError(f"the image tower {config.name} could not be built: {brief(error)}",
                                  "check image.weights and the network") from error  # fmt: skip
         self.network = model.visual
         settings = dict(getattr(model.visual, "preprocess_cfg", None) or {})
@@ -165,7 +165,7 @@ class TimmTrunk(nn.Module):
         try:
             self.network = timm.create_model(config.name, pretrained=bool(config.weights) and weights, num_classes=0)
         except Exception as error:  # hub and file errors come in many classes
-            raise ModelError(f"the weights of timm's {config.name} could not be had: {' '.join(str(error).split())[:200]}",
+            raise ModelError(f"the weights of timm's {config.name} could not be had: {brief(error)}",
                              "check the network, or leave image.weights out to train from scratch") from error  # fmt: skip
         data: Any = timm.data
         self._transform = data.create_transform(**data.resolve_data_config({}, model=self.network), is_training=False)
@@ -200,7 +200,7 @@ class TransformersTrunk(nn.Module):
                 else AutoModel.from_config(settings)
             )
         except Exception as error:  # hub, file and configuration errors come in many classes
-            raise ModelError(f"the image tower '{source}' could not be loaded: {' '.join(str(error).split())[:200]}",
+            raise ModelError(f"the image tower '{source}' could not be loaded: {brief(error)}",
                              "check image.name and the network, or give a local folder") from error  # fmt: skip
         self.settings = settings
         self.network = getattr(network, "vision_model", network).float()

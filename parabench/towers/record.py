@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from parabench.errors import ModelError
+from parabench.errors import ModelError, brief
 from parabench.towers.config import DualEncoderConfig, Strict
 
 SETTINGS, WEIGHTS = "parabench.json", "model.safetensors"
@@ -41,4 +41,4 @@ def read_record(folder: Path) -> ModelRecord:
     except FileNotFoundError:
         raise ModelError(f"{folder} is no model folder: it has no {SETTINGS}", "give what `parabench train --out` wrote") from None
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ModelError(f"{path} can't be read: {' '.join(str(error).split())[:200]}", "was it written by another version?") from None
+        raise ModelError(f"{path} can't be read: {brief(error)}", "was it written by another version?") from None

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from parabench.errors import MissingDependencyError, ModelError, UsageError
+from parabench.errors import MissingDependencyError, ModelError, UsageError, brief
 from parabench.libraries import import_open_clip
 from parabench.towers.config import TextConfig
 from parabench.towers.texts import Texts
@@ -83,7 +83,7 @@ class LanguageModelTrunk(nn.Module):
             raise
         except Exception as error:  # the hub client, files and configurations fail in a dozen classes
             raise ModelError(
-                f"the language model '{source}' could not be loaded: {' '.join(str(error).split())[:240]}",
+                f"the language model '{source}' could not be loaded: {brief(error)}",
                 "check text.model and the network, or give a local folder",
             ) from error
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from parabench.errors import MissingDependencyError, ModelError
+from parabench.errors import MissingDependencyError, ModelError, brief
 from parabench.libraries import import_open_clip
 from parabench.towers.config import TextConfig
 from parabench.towers.texts import Texts
@@ -69,7 +69,7 @@ class LanguageModelTokens:
             )
         except Exception as error:  # the hub client and the tokenisers raise a dozen kinds of their own
             raise ModelError(
-                f"the tokenizer of '{source}' could not be loaded: {' '.join(str(error).split())[:200]}",
+                f"the tokenizer of '{source}' could not be loaded: {brief(error)}",
                 "check text.model and the network, or give a local folder",
             ) from error
         end = self._tokenizer.eos_token_id

@@ -14,7 +14,7 @@ from parabench.build.candidates import Candidate
 from parabench.build.filters.base import PARAPHRASES, Verdict
 from parabench.build.filters.config import EntailmentCheck
 from parabench.encoders.torch_runtime import inference, resolve_device, to_numpy
-from parabench.errors import MissingDependencyError, ModelError
+from parabench.errors import MissingDependencyError, ModelError, brief
 from parabench.libraries import import_torch
 from parabench.storage import sha256_file, sha256_json
 
@@ -81,7 +81,7 @@ class Entailment:
             model = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, use_safetensors=True)
         except Exception as error:  # hub, file and configuration errors come in many classes
             raise ModelError(
-                f"the entailment model {name} could not be loaded: {' '.join(str(error).split())[:240]}",
+                f"the entailment model {name} could not be loaded: {brief(error)}",
                 "check the name and the network, or give a local folder",
             ) from error
         return tokenizer, model.to(device).eval(), entailment_label(model.config.id2label, name), device

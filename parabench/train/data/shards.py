@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parabench.errors import DataError, MissingDependencyError, UsageError
+from parabench.errors import DataError, MissingDependencyError, UsageError, brief
 from parabench.progress import note
 from parabench.towers.tokens import tokenize
 from parabench.train.data.batches import Batch, crop
@@ -173,7 +173,7 @@ class ShardBatches:
             self._counts["broken_shards"] += 1
             if shard not in self._named:
                 self._named.add(shard)
-                note(f"data: {shard} is broken ({' '.join(str(error).split())[:80]}): the rest of it is skipped")
+                note(f"data: {shard} is broken ({brief(error)}): the rest of it is skipped")
 
     def _decode(self, sample: dict[str, Any], chance: list[int]) -> _Sample:
         caption = _caption(sample)

@@ -9,7 +9,7 @@ from typing import Any
 from parabench.data import ImageStore, load
 from parabench.data.coco import CAPTIONS_AN_IMAGE, read_karpathy, read_official
 from parabench.data.images import decode
-from parabench.errors import DataError, UsageError, did_you_mean
+from parabench.errors import DataError, UsageError, brief, did_you_mean
 from parabench.progress import note
 from parabench.storage import sha256_file
 from parabench.train.data.captions import CaptionSet
@@ -94,7 +94,7 @@ def _huggingface(recipe: DataRecipe) -> CaptionSet:
     try:
         table: Any = datasets.load_dataset(recipe.name, split=recipe.split or "train")
     except Exception as error:  # the library and the hub client raise a dozen kinds of their own
-        raise DataError(f"the dataset '{recipe.name}' could not be loaded: {' '.join(str(error).split())[:200]}",
+        raise DataError(f"the dataset '{recipe.name}' could not be loaded: {brief(error)}",
                         "check data.name, data.split and the network") from error  # fmt: skip
     for column in (recipe.image_column, recipe.caption_column):
         if column not in table.column_names:
