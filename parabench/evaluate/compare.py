@@ -77,6 +77,7 @@ def compare(
             ComparedRun(
                 label=label, folder=str(run.folder), model=run.result.model,
                 metrics={n: measure(resampling.estimate([table[n][0]], table[n][1])[0]) for n in names},
+                warnings=run.result.warnings,
             )
             for label, run, table in zip(labels, opened, tables, strict=True)
         ],

@@ -8,13 +8,14 @@ from parabench.evaluate.result import DatasetRecord, Measure, ModelRecord
 
 
 class ComparedRun(BaseModel):
-    """One of the compared runs and its numbers on the compared pairs."""
+    """One of the compared runs, its numbers on the compared pairs, and what the run itself warns of."""
 
     model_config = ConfigDict(extra="forbid")
     label: str
     folder: str
     model: ModelRecord
     metrics: dict[str, Measure]
+    warnings: list[str] = Field(default_factory=list)
 
 
 class Contrast(BaseModel):

@@ -188,6 +188,7 @@ def evaluate(
             result.timings["metrics"] = time.perf_counter() - mark
             result.tasks = plan.asked(result.tasks)
             rows = plan.run(encoder, result, forward=forward, cache=cache)
+        result.environment["device"] = Traits.of(encoder).device  # known since the network was loaded, if it was
         result.timings["total"] = time.perf_counter() - started
         result.status = "complete"
         return Run.write(folder, result, rankings, pairs, rows)
@@ -255,11 +256,17 @@ def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
     recall, chance = retrieval[label], chances[label]
     name, similarity = next(iter(tasks["paraphrase"].metrics.items()))
     at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 1.2 * chance < 1
-    floor = f"unrelated captions agree as much ({similarity.floor:.3f})" if similarity.floor is not None else "there is no floor to compare with"
-    if at_chance and similarity.value >= 0.5:
+    alike = similarity.floor is None or similarity.floor >= 0.8 * similarity.value
+    if at_chance and similarity.value >= 0.5 and alike:
+        floor = "there is no floor to compare with" if similarity.floor is None else f"unrelated captions agree as much ({similarity.floor:.3f})"
         warnings.append(
             f"stable but useless: {name} = {similarity.value:.3f} while {label} = {recall.value:.3f} is at chance "
             f"({chance:.3f}); {floor}. This encoder returns the same pictures whatever is asked."
+        )
+    elif at_chance and similarity.value >= 0.5 and chance < 0.5:
+        warnings.append(
+            f"{label} = {recall.value:.3f} is at chance ({chance:.3f}), though {name} = {similarity.value:.3f} is far from that of unrelated "
+            f"captions ({similarity.floor:.3f}): the encoder hears what is asked and finds other pictures; do the ids name the right ones?"
         )
     elif at_chance and chance < 0.5:
         warnings.append(f"{label} = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")

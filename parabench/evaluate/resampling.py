@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parabench.evaluate.result import Measure
-from parabench.metrics import bootstrap_parts, cluster_bootstrap, draws, interval, resampled_means
-from parabench.metrics.bootstrap import Estimate
+from parabench.metrics import bootstrap_parts, cluster_bootstrap, draws, resampled_means
+from parabench.metrics.bootstrap import Estimate, bounds
 
 Floats = NDArray[np.float64]
 Part = tuple[Sequence[Floats], NDArray[np.int64]]
@@ -49,13 +49,7 @@ class Resampling:
 
     def interval(self, resampled: Floats) -> list[tuple[float, float] | None]:
         """The interval of each row; ``None`` where no resample has a value."""
-        some = ~np.isnan(resampled).all(axis=1)
-        found: list[tuple[float, float] | None] = [None] * len(resampled)
-        if some.any():
-            low, high = interval(resampled[some], self.level)
-            for row, below, above in zip(np.flatnonzero(some).tolist(), low.tolist(), high.tolist(), strict=True):
-                found[row] = (below, above)
-        return found
+        return bounds(resampled, self.level)
 
 
 def measure(estimate: Estimate) -> Measure:

@@ -107,7 +107,11 @@ class Run:
         return self.folder / name
 
     def value(self, metric: str, task: str = "paraphrase") -> float:
-        """One headline number: ``run.value("AO@10")``."""
+        """One headline number: ``run.value("AO@10")``.
+
+        Raises:
+            UsageError: the run has no such task or metric (says which it has).
+        """
         try:
             return self.result.tasks[task].metrics[metric].value
         except KeyError:

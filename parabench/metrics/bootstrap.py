@@ -157,7 +157,7 @@ class _Totals:
         # Hits and counts are summed as they are, which is exact in float32.  Other values are centred: the resampled
         # mean is mean + Σ w (x − mean) / Σ w, and rounding is then relative to the spread.
         exact = (values == np.rint(values)).all(axis=0) & (np.abs(values).sum(axis=0) < 1 << 20)
-        means = np.where(exact, 0.0, values.mean(axis=0))
+        means = np.where(exact, 0.0, _means(values))
         rows = [np.bincount(codes, values[:, j] - means[j], n_clusters) for j in range(values.shape[1])]
         return cls(np.stack([*rows, sizes.astype(np.float64)]).astype(np.float32), means, np.flatnonzero(sizes))
 
@@ -188,7 +188,9 @@ def _resampled(tables: Sequence[_Totals], resamples: Draws) -> Iterator[Floats]:
 
 
 def interval(resampled: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """The percentile intervals ``(low, high)``, each ``(m,)``, of rows of resampled values ``(m, n_resamples)``; NaN (empty resamples) are left out.
+    """The percentile intervals ``(low, high)``, each ``(m,)``, of rows of resampled values ``(m, n_resamples)``.
+
+    NaN (empty resamples) are left out; a row of nothing else has the interval (NaN, NaN).
 
     The quantiles are those of :func:`numpy.quantile` (linear), found in the tail that holds them: a sample of the row
     says about where it begins.
@@ -199,10 +201,25 @@ def interval(resampled: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     within = min(sampled.shape[1] - 1, int((1 - level) * sampled.shape[1]) + 4)  # twice the tail, and a little
     for row, values in enumerate(resampled):
         values = values if whole[row] else values[~np.isnan(values)]
+        if len(values) == 0:
+            low[row] = high[row] = np.nan
+            continue
         tails = (values[values <= sampled[row, within]], values[values >= sampled[row, -1 - within]]) if whole[row] else ((), ())
         low[row] = _order_statistic(tails[0], (1 - level) / 2 * (len(values) - 1), values, 0)
         high[row] = _order_statistic(tails[1], (1 + level) / 2 * (len(values) - 1), values, len(values) - len(tails[1]))
     return low, high
+
+
+def bounds(resampled: Floats, level: float = 0.95) -> list[tuple[float, float] | None]:
+    """:func:`interval`, a pair a row; ``None`` where no resample has a value."""
+    low, high = interval(resampled, level)
+    return [None if np.isnan(below) else (below, above) for below, above in zip(low.tolist(), high.tolist(), strict=True)]
+
+
+def _means(values: Floats) -> Floats:
+    """The mean of each column ``(m,)``; of equal values it is that value, to the last bit, and so are its resampled means."""
+    means: Floats = np.where((values == values[0]).all(axis=0), values[0], values.mean(axis=0))
+    return means
 
 
 def _order_statistic(tail: Floats | Sequence[float], position: float, values: Floats, first: int) -> float:
@@ -255,7 +272,8 @@ def bootstrap_parts(
         level: coverage of the interval.
 
     Returns:
-        For each part, one :class:`Estimate` a column; without an interval where it has fewer than two clusters.
+        For each part, one :class:`Estimate` a column; without an interval where it has fewer than two clusters, or where
+        no resample holds any of its rows.
 
     Raises:
         DataError: a part has no rows, or a NaN among its values.
@@ -267,10 +285,10 @@ def bootstrap_parts(
     resampled = resampled_means(several, draws(n_clusters, n_resamples, seed)) if several else iter(())
     estimates = []
     for (values, _), clusters in zip(parts, held, strict=True):
-        ends = np.stack(interval(next(resampled), level), axis=1).tolist() if clusters > 1 else [(None, None)] * values.shape[1]
+        ends = bounds(next(resampled), level) if clusters > 1 else [None] * values.shape[1]
         estimates.append([
-            Estimate(mean, low, high, len(values), clusters)
-            for mean, (low, high) in zip(values.mean(axis=0).tolist(), ends, strict=True)
+            Estimate(mean, None if held is None else held[0], None if held is None else held[1], len(values), clusters)
+            for mean, held in zip(_means(values).tolist(), ends, strict=True)
         ])  # fmt: skip
     return estimates
 

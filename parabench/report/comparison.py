@@ -50,6 +50,9 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
         benchmark: where pictures and foils are; without it the page has placeholders for pictures.
         images: folders with the pictures, searched first.
         page: the file to write; it refers to nothing outside itself.
+
+    Raises:
+        DataError: the runs were made with no similarity metric in common, from which the page's figures are drawn.
     """
     results = [run.result for run in runs]
     names = short_names([run.label for run in comparison.runs])
@@ -84,7 +87,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
          "heading": "Which model keeps the pictures when the words change?",
          "subtitle": f"{set_line(results[0])}; {count(comparison.n_pairs)} pairs of {count(comparison.clusters)} pictures are compared",
          "sentences": verdicts(comparison, by_label), "reference": names[0], "notes": [*comparison.notes, *_whole(comparison, runs)], "task_notes": task_notes(results, names),
-         "warnings": [(name, warning) for name, result in zip(names, results, strict=True) for warning in result.warnings],
+         "warnings": [(name, warning) for name, run in zip(names, comparison.runs, strict=True) for warning in run.warnings],
          "overview": overview, "contrasts": contrasts, "tables": tables, "figures": figures | {"differences": differences},
          "disagreements": disagreements, "provenance": [provenance_of(run) for run in runs],
          "level": f"{100 * float(comparison.settings.get('level', 0.95)):g}"},

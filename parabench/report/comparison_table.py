@@ -32,7 +32,7 @@ def print_comparison(comparison: Comparison) -> None:
                     p_value(c.p), p_value(c.p_holm), number(c.minimum_detectable),
                 )  # fmt: skip
         console.print(table)
-    for text in comparison.notes:
+    for text in [*(f"{run.label}: {warning}" for run in comparison.runs for warning in run.warnings), *comparison.notes]:
         console.print(f"! {text}", style="yellow", highlight=False)
     for sentence in verdicts(comparison, {run.label: run.label for run in comparison.runs}):
         console.print(sentence, highlight=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,11 @@ _WITHIN = {"1": "the first", "5": "among the first five", "10": "among the first
 
 def is_useless(result: Result) -> bool:
     """Whether the run was warned of as stable and useless."""
-    return any("stable but useless" in warning for warning in result.warnings)
+    return _warned_useless(result.warnings)
+
+
+def _warned_useless(warnings: Iterable[str]) -> bool:
+    return any("stable but useless" in warning for warning in warnings)
 
 
 def reading(results: Sequence[Result]) -> str:
@@ -111,26 +115,34 @@ def _foils(auc: Measure) -> str:
 
 def verdicts(comparison: Comparison, names: dict[str, str]) -> list[str]:
     """Who wins, a sentence for each other run and metric that matters."""
-    reference = names[comparison.runs[0].label]
+    useless = {names[run.label] for run in comparison.runs if _warned_useless(run.warnings)}
     sentences = []
     for run in comparison.runs[1:]:
         own = {contrast.metric: contrast for contrast in comparison.contrasts if contrast.run == run.label}
         chosen = [metric for metric in dict.fromkeys((comparison.metrics[0], "R@10")) if metric in own]
-        sentences += [_verdict(own[metric], names[run.label], reference) for metric in chosen]
+        sentences += [_verdict(own[metric], names[run.label], names[comparison.runs[0].label], useless) for metric in chosen]
     return sentences
 
 
-def _verdict(contrast: Contrast, name: str, reference: str) -> str:
+def _verdict(contrast: Contrast, name: str, reference: str, useless: Collection[str]) -> str:
+    """One contrast in words, told from the winner's side; ``useless`` are models whose stability is none."""
     metric, p = contrast.metric, contrast.p_holm if contrast.p_holm is not None else contrast.p
-    what = "better at finding the right picture" if metric.startswith("R@") else "more stable" if _is_similarity(metric) else f"higher on {metric}"
-    bounds = interval(contrast.ci_low, contrast.ci_high)
-    numbers = f"{metric} {number(contrast.value)} against {number(contrast.reference_value)}, difference {number(contrast.difference)}{' ' + bounds if bounds else ''}, p = {p_value(p)}".replace("p = <", "p <").replace("p = ", "p\u00a0=\u00a0")
-    if contrast.ci_low is None or contrast.ci_high is None or p is None:
+    first, second, difference, low, high = contrast.value, contrast.reference_value, contrast.difference, contrast.ci_low, contrast.ci_high
+    shown = p is not None and p < 0.05 and low is not None and high is not None and low * high > 0
+    if shown and difference < 0 and low is not None and high is not None:
+        first, second, difference, low, high, name, reference = second, first, -difference, -high, -low, reference, name
+    ends = interval(low, high)
+    level = f"p = {p_value(p)}".replace("p = <", "p <").replace("p = ", "p\u00a0=\u00a0")
+    numbers = f"{metric} {number(first)} against {number(second)}, difference {number(difference)}{' ' + ends if ends else ''}, {level}"
+    if low is None or high is None or p is None:
         return f"{name} and {reference}: too few pictures to say who wins ({numbers})."
-    if p < 0.05 and contrast.ci_low * contrast.ci_high > 0:
-        better, worse = (name, reference) if contrast.difference > 0 else (reference, name)
-        return f"{better} is {what} than {worse} ({numbers})."
-    seen = f"; this set would show a difference of {number(contrast.minimum_detectable)} or more four times in five" if contrast.minimum_detectable is not None else ""
+    if shown:
+        similar = _is_similarity(metric)
+        what = "better at finding the right picture" if metric.startswith("R@") else "more stable" if similar else f"higher on {metric}"
+        but = ", and useless all the same: it returns the same pictures whatever is asked" if similar and name in useless else ""
+        return f"{name} is {what} than {reference} ({numbers}){but}."
+    detectable = contrast.minimum_detectable
+    seen = f"; this set would show a difference of {number(detectable)} or more four times in five" if detectable else ""
     return f"No difference between {name} and {reference} is shown ({numbers}{seen})."
 
 

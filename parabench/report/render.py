@@ -55,9 +55,11 @@ def write_files(folder: Path, figures: Iterable[Figure], tables: Iterable[Table]
 
 
 def set_line(result: Result) -> str:
-    """``flickr8k, split test: 2,000 pairs, 1,091 pictures``."""
+    """``flickr8k, split test: 2,000 pairs of 100 pictures, 1,091 pictures searched``: how many are resampled, and how many there are."""
     dataset = result.dataset
     split = f", split {dataset.split}" if dataset.split else ""
     if not dataset.n_pairs:
         return f"{dataset.name}{split}"
-    return f"{dataset.name}{split}: {count(dataset.n_pairs)} pairs, {count(dataset.n_images)} pictures"
+    own = next((m.clusters for m in result.tasks["paraphrase"].metrics.values()), dataset.n_images) if "paraphrase" in result.tasks else dataset.n_images
+    searched = "" if own == dataset.n_images else f", {count(dataset.n_images)} pictures searched"
+    return f"{dataset.name}{split}: {count(dataset.n_pairs)} pairs of {count(own)} pictures{searched}"

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parabench.evaluate.comparison import Comparison
+from parabench.evaluate.paraphrase import DEFAULT_METRICS
 from parabench.evaluate.result import Measure, Result
 from parabench.report.numbers import count, interval, measured, number, p_value, value_of
 from parabench.report.table import Table
 
-COLUMNS = (
-    ("AO@10", "paraphrase", "AO@10"),
-    ("floor", "paraphrase", "AO@10"),
-    ("JS@10", "paraphrase", "JS@10"),
-    ("R@1", "retrieval", "R@1"),
-    ("R@10", "retrieval", "R@10"),
-    ("R@10 para.", "retrieval", "R@10 paraphrase"),
-    ("flip@10", "paraphrase", "flip@10"),
-    ("foil-gap", "paraphrase", "foil-gap(AO@10)"),
-    ("foil-AUC", "paraphrase", "foil-AUC(AO@10)"),
-)
-"""Heading, task and metric of each column; a column that no run has is left out."""
+BESIDE = (("R@1", "R@1"), ("R@10", "R@10"), ("R@10 para.", "R@10 paraphrase"))
+"""Heading and metric of the columns of accuracy beside those of stability."""
 
 
 def measure_of(result: Result, task: str, metric: str) -> Measure | None:
@@ -41,23 +32,29 @@ def accuracy_metric(results: Sequence[Result]) -> str | None:
     return next((name for name in ("R@10", "R@5", "R@1") if all(measure_of(result, "retrieval", name) for result in results)), None)
 
 
+def similarities(results: Sequence[Result]) -> list[str]:
+    """The similarity metrics that a table shows: the first two of the default ones, all of others."""
+    asked = [result.settings["metrics"] for result in results if "paraphrase" in result.tasks]
+    return list(dict.fromkeys(name for names in asked for name in (names[:2] if tuple(names) == DEFAULT_METRICS else names)))
+
+
 def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
-    """Heading → one cell a run.  The first column falls back to the first metric where AO@10 was not asked for."""
-    columns: list[tuple[str, list[str]]] = []
-    for heading, task, name in COLUMNS:
-        cells = []
-        for result in results:
-            measure = measure_of(result, task, name)
-            if heading == "floor":
-                cells.append(number(measure.floor) if measure is not None and measure.floor is not None else "")
-            else:
-                cells.append(measured(measure))
-        if any(cells):
-            columns.append((heading, cells))
-    lead = lead_metric(results)
-    if lead is not None and not any(heading == "AO@10" for heading, _ in columns):
-        columns.insert(0, (lead, [measured(measure_of(result, "paraphrase", lead)) for result in results]))
-    return columns
+    """Heading → one cell a run; a column that no run has is left out.
+
+    The first similarity metric of each run has its floor, foil-gap and foil-AUC beside it.
+    """
+    shown = similarities(results)
+    leads = [next(iter(result.tasks["paraphrase"].metrics), "") if "paraphrase" in result.tasks else "" for result in results]
+    led = [measure_of(result, "paraphrase", lead) for result, lead in zip(results, leads, strict=True)]
+    stable = [(name, [measured(measure_of(result, "paraphrase", name)) for result in results]) for name in shown]
+    floors = [number(m.floor) if m is not None and m.floor is not None else "" for m in led]
+    accurate = [(heading, [measured(measure_of(result, "retrieval", name)) for result in results]) for heading, name in BESIDE]
+    heard = [
+        (heading, [measured(measure_of(result, "paraphrase", name.format(lead))) for result, lead in zip(results, leads, strict=True)])
+        for heading, name in (("flip@10", "flip@10"), ("foil-gap", "foil-gap({})"), ("foil-AUC", "foil-AUC({})"))
+    ]
+    columns = [*stable[:1], ("floor", floors), *stable[1:], *accurate, *heard]
+    return [(heading, cells) for heading, cells in columns if any(cells)]
 
 
 def overview_table(results: Sequence[Result], names: Sequence[str]) -> Table:

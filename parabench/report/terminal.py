@@ -9,10 +9,7 @@ from parabench.evaluate.run import Run
 from parabench.report.numbers import measured
 from parabench.report.reading import reading
 from parabench.report.render import set_line
-from parabench.report.result_tables import lead_metric, table_columns
-
-NARROW = ("AO@10", "JS@10", "R@10", "R@10 para.", "foil-AUC")
-"""What fits beside the model names on 80 columns; the rest is in the page and in ``--json``."""
+from parabench.report.result_tables import accuracy_metric, lead_metric, similarities, table_columns
 
 
 def print_runs(runs: Sequence[Run]) -> None:
@@ -25,7 +22,7 @@ def print_runs(runs: Sequence[Run]) -> None:
     console = Console(soft_wrap=False, markup=False, emoji=False)  # model specs and kinds are data
     wide = console.width >= 150
     if first.n_pairs:
-        console.print(f"{set_line(results[0])}; 95 % intervals over pictures", highlight=False)
+        console.print(f"{set_line(results[0])}; 95 % intervals over pictures of the pairs", highlight=False)
     if len(runs) == 1:
         table = Table("metric", Column(results[0].model.spec, overflow="fold"), box=None)
         for heading, cells in table_columns(results):
@@ -33,8 +30,9 @@ def print_runs(runs: Sequence[Run]) -> None:
         for kind, cell, n in _kind_rows(results[0]):
             table.add_row(f"  {kind}", f"{cell}  n={n:,}")
     else:
-        shown = (*NARROW, lead_metric(results))
-        columns = [column for column in table_columns(results) if wide or column[0] in shown]
+        # on 80 columns the rest is in the page and in --json
+        narrow = {*similarities(results)[:3], accuracy_metric(results), "R@10 para.", "foil-AUC"}
+        columns = [column for column in table_columns(results) if wide or column[0] in narrow]
         table = Table("model", *(heading for heading, _ in columns), box=None, padding=(0, 1, 0, 0))
         for row, result in enumerate(results):
             table.add_row(result.model.spec, *(_cell(cells[row], wide) for _, cells in columns))

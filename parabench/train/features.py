@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parabench.errors import DataError
+from parabench.errors import DataError, brief
 from parabench.progress import bar, note
 from parabench.storage import atomic_path, cache_home, disk_errors, sha256_json, sha256_text
 from parabench.towers.folder import digest
@@ -221,7 +221,7 @@ def _read(path: Path, key: str, number: int) -> tuple[NDArray[Any], NDArray[np.i
             header = shard.metadata() or {}
             values, starts = shard.get_tensor("values"), shard.get_tensor("starts")
     except (SafetensorError, OSError, ValueError) as error:
-        note(f"features: {path.name} is broken ({' '.join(str(error).split())[:80]}) and is computed again")
+        note(f"features: {path.name} is broken ({brief(error)}) and is computed again")
         return None
     if header.get("key") != key or header.get("shard") != str(number) or header.get("sha256") != _checksum(values, starts):
         note(f"features: {path.name} is not what was written and is computed again")

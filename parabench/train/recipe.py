@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
-from parabench.errors import UsageError, did_you_mean
+from parabench.errors import UsageError, brief, did_you_mean
 from parabench.storage import sha256_json
 from parabench.towers.config import DualEncoderConfig, ImageConfig, Pooling, Strict
 from parabench.train.losses.base import LOSSES, Loss
@@ -293,7 +293,7 @@ def _read(name: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name} is not YAML: {' '.join(str(error).split())[:160]}") from None
+        raise UsageError(f"recipe {name} is not YAML: {brief(error)}") from None
     if not isinstance(values, dict):
         raise UsageError(f"recipe {name} is no mapping of keys to values")
     return values

@@ -1,5 +1,6 @@
 """The main job, as its user runs it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -275,3 +276,29 @@ def test_no_space_left(photos, small_disk, full):
     (small_disk / "ballast").unlink()
     run_cli(*ARGUMENTS[:-1], where["run"], "--no-report", cwd=photos, env={"PARABENCH_CACHE": str(where["cache"])})
     assert Run.load(where["run"]).result.status == "complete", "the same command finishes once there is space"
+
+
+def test_a_disk_that_is_full_to_the_last_byte_is_no_corrupt_cache(photos, small_disk):
+    cache = {"PARABENCH_CACHE": str(small_disk / "cache")}
+    run_cli(*ARGUMENTS, "--no-report", cwd=photos, env=cache)
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(512))
+    again = run_cli(*ARGUMENTS, "--no-report", cwd=photos, check=False, env=cache)
+    assert "corrupt" not in again.stderr and "Traceback" not in again.stderr
+    assert again.returncode == 0 or "no space left" in again.stderr
+    (small_disk / "ballast").unlink()
+    run_cli(*ARGUMENTS, "--no-report", cwd=photos, env=cache)
+    assert json.loads((photos / "run" / "result.json").read_text())["settings"]["computed"] == {"text": 0, "image": 0}
+
+
+@pytest.mark.parametrize("damage", ["text", "zeros"])
+def test_damaged_picture_hashes_are_one_clear_line(photos, damage):
+    cache = {"PARABENCH_CACHE": str(photos / "cache")}
+    run_cli(*ARGUMENTS, "--no-report", cwd=photos, env=cache)
+    path = photos / "cache" / "picture_hashes.sqlite"
+    path.write_bytes(b"no database at all " * 500 if damage == "text" else path.read_bytes()[:4096] + bytes(path.stat().st_size - 4096))
+    again = run_cli(*ARGUMENTS, "--no-report", cwd=photos, check=False, env=cache)
+    assert again.returncode == 1 and "delete that file" in again.stderr and "Traceback" not in again.stderr
+    path.unlink()
+    run_cli(*ARGUMENTS, "--no-report", cwd=photos, env=cache)

@@ -13,7 +13,7 @@ from parabench.metrics import (
     foil_contrast,
     interval,
 )
-from parabench.metrics.bootstrap import Draws
+from parabench.metrics.bootstrap import Draws, bootstrap_parts
 
 
 def clustered(seed, clusters=60, size=8):
@@ -141,3 +141,21 @@ def test_foils_are_compared_within_their_caption():
 def test_both_hit_table():
     table = both_hit_table(np.array([1, 1, 0, 0.0]), np.array([1, 0, 1, 0.0]), np.array([0.8, 0.4, 0.2, 0.0]))
     assert [cell["n"] for cell in table.values()] == [1, 1, 1, 1] and table["caption_only"]["similarity"] == 0.4
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 0.7, 1e-9, 0.0, 1.0])
+def test_the_interval_of_equal_values_is_that_value(value):
+    for n in range(2, 40):
+        (estimate,) = cluster_bootstrap(np.full(n, value), np.arange(n), n_resamples=50)
+        assert estimate.ci_low == estimate.value == estimate.ci_high == value
+
+
+def test_a_part_that_no_resample_holds_has_no_interval():
+    values, codes = np.ones((2, 1)), np.array([0, 1])
+    seen = set()
+    for seed in range(40):
+        ((estimate,),) = bootstrap_parts([(values, codes)], 12, n_resamples=1, seed=seed)
+        assert estimate.value == 1 and (estimate.ci_low, estimate.ci_high) in ((None, None), (1.0, 1.0))
+        seen.add(estimate.ci_low)
+    assert seen == {None, 1.0}
+    assert np.isnan(interval(np.full((2, 5), np.nan))).all()

@@ -67,6 +67,7 @@ def evaluate_tasks(
     try:
         with forward_of(encoder, batch_size, engine, load_model) as forward:
             tables = plan.run(encoder, result, forward=forward, cache=cache, rebuild=rebuild_cache)
+        result.environment["device"] = Traits.of(encoder).device  # known since the network was loaded, if it was
         timings["total"] = time.perf_counter() - started
         result.timings |= timings
         result.status = "complete"

@@ -18,8 +18,8 @@ from parabench.metrics.bootstrap import Estimate, cluster_index
 from parabench.metrics.correlation import MOST_RESAMPLES, percentile_estimate, spearman_draws, spearman_rho
 from parabench.storage import sha256_json
 
-PUBLISHED = ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R")
-"""The seven test sets whose mean papers report."""
+PUBLISHED = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186, "STS-B": 1379, "SICK-R": 4927}
+"""The seven test sets whose mean papers report, and how many pairs each has."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,11 @@ class SentenceSimilarity:
             mean = percentile_estimate(mean.value, np.mean(held, axis=0), mean.n, mean.clusters, resampling.level)
         task.metrics["mean"] = measure(mean)
         task.details |= {"mean_of": [f"{name} {split}" for name, split in counted], "scale": "Spearman × 100"}
-        if lacking := [name for name in PUBLISHED if (name, "test") not in draws]:
-            task.details["note"] = f"not the mean of the seven published test sets: without {', '.join(lacking)} (test)"
+        sizes = {name: task.metrics[f"{name} test"].n for name in PUBLISHED if (name, "test") in draws}
+        lacking = [name for name in PUBLISHED if name not in sizes]
+        other = [f"{name} has {sizes[name]:,} of {PUBLISHED[name]:,} pairs" for name in sizes if sizes[name] != PUBLISHED[name]]
+        if said := [*([f"without {', '.join(lacking)} (test)"] if lacking else []), *other]:
+            task.details["note"] = f"not the mean of the seven published test sets: {'; '.join(said)}"
         if flat:
             task.details["no_order"] = f"all cosines are equal, counted as 0: {', '.join(flat)}"
         return task

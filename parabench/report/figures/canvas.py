@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -122,3 +122,14 @@ def unit_ticks(axes: Axes, which: str) -> None:
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:g}"))
+
+
+def ends(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+    """Where an error bar begins and ends: at the value where there is no interval, and never on the wrong side of it."""
+    return value if low is None else min(low, value), value if high is None else max(high, value)
+
+
+def error_bars(points: Sequence[tuple[float, float | None, float | None]]) -> tuple[list[float], list[float]]:
+    """Values with their intervals → the lengths of their error bars, before and behind the values."""
+    held = [(value, *ends(value, low, high)) for value, low, high in points]
+    return [value - low for value, low, _ in held], [high - value for value, _, high in held]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parabench.evaluate.result import Measure, Result
-from parabench.report.figures.canvas import SOFT, Figure, canvas, finish, series, unit_ticks
+from parabench.report.figures.canvas import SOFT, Figure, canvas, error_bars, finish, series, unit_ticks
 from parabench.report.numbers import count, interval, number
 from parabench.report.table import Table
 
@@ -51,8 +51,7 @@ def _figure(by: str, levels: dict[str, dict[int, Measure]], names: Sequence[str]
             rows = [(at, levels[level][place]) for at, level in enumerate(shown) if place in levels[level]]
             axes.errorbar(
                 [m.value for _, m in rows], [at + 0.62 * ((place + 0.5) / len(names) - 0.5) for at, _ in rows],
-                xerr=[[m.value - (m.value if m.ci_low is None else m.ci_low) for _, m in rows],
-                      [(m.value if m.ci_high is None else m.ci_high) - m.value for _, m in rows]],
+                xerr=error_bars([(m.value, m.ci_low, m.ci_high) for _, m in rows]),
                 linestyle="none", color=style["color"], marker=style["marker"], markersize=6 if len(names) == 1 else 4.5, capsize=2, label=name,
             )  # fmt: skip
         if len(names) == 1:

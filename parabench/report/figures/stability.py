@@ -6,8 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parabench.evaluate.result import Measure, Result
-from parabench.report.figures.canvas import LINE, PAPER, SOFT, Figure, canvas, finish, series, unit_ticks
+from parabench.evaluate.result import Result
+from parabench.report.figures.canvas import (
+    LINE,
+    PAPER,
+    SOFT,
+    Figure,
+    canvas,
+    ends,
+    error_bars,
+    finish,
+    series,
+    unit_ticks,
+)
 from parabench.report.figures.labels import place_labels
 from parabench.report.numbers import interval, measured, number
 from parabench.report.result_tables import accuracy_metric
@@ -32,11 +43,11 @@ def stability_figure(results: Sequence[Result], names: Sequence[str], metric: st
         bars = []
         for _, accuracy, stability, place in dots:
             style = series(place)
-            (left, right), (low, high) = _ends(accuracy), _ends(stability)
+            (left, right), (low, high) = (ends(m.value, m.ci_low, m.ci_high) for m in (accuracy, stability))
             bars += [(left, stability.value, right, stability.value), (accuracy.value, low, accuracy.value, high)]
             axes.errorbar(
-                accuracy.value, stability.value, xerr=[[accuracy.value - left], [right - accuracy.value]],
-                yerr=[[stability.value - low], [high - stability.value]], color=style["color"], marker=style["marker"],
+                accuracy.value, stability.value, xerr=error_bars([(accuracy.value, left, right)]),
+                yerr=error_bars([(stability.value, low, high)]), color=style["color"], marker=style["marker"],
                 markersize=8, capsize=3, elinewidth=1.4, markeredgecolor=PAPER, zorder=3,
             )  # fmt: skip
         axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.07), xlabel=f"{accuracy_name}: finds the right picture", ylabel=f"{metric}: same pictures for other words")
@@ -73,9 +84,7 @@ def difference_figure(rows: Sequence[tuple[str, str, float, float | None, float 
             chosen = [(metrics.index(metric), d, low, high) for metric, other, d, low, high in rows if other == run]
             at = [place + 0.72 * ((run_place + 0.5) / len(runs) - 0.5) for place, *_ in chosen]
             values = [d for _, d, _, _ in chosen]
-            below = [d - (d if low is None else low) for _, d, low, _ in chosen]
-            above = [(d if high is None else high) - d for _, d, _, high in chosen]
-            axes.errorbar(values, at, xerr=[below, above], linestyle="none", color=style["color"], marker=style["marker"], markersize=6, capsize=2.5, label=run)
+            axes.errorbar(values, at, xerr=error_bars([(d, low, high) for _, d, low, high in chosen]), linestyle="none", color=style["color"], marker=style["marker"], markersize=6, capsize=2.5, label=run)
         axes.axvline(0, color=SOFT, linewidth=1.2)
         axes.set_yticks(range(len(metrics)), metrics)
         axes.set_ylim(len(metrics) - 0.5, -0.5)
@@ -86,11 +95,3 @@ def difference_figure(rows: Sequence[tuple[str, str, float, float | None, float 
             drawing.legend(loc="outside upper left", ncols=2)
         description = f"Difference of each metric from {reference} on the same pairs, with 95 % intervals; an interval that crosses zero says that no difference is shown."
         return finish(drawing, "differences", f"Paired differences from {reference}", description)
-
-
-def _ends(measure: Measure) -> tuple[float, float]:
-    low = measure.value if measure.ci_low is None else min(measure.ci_low, measure.value)
-    high = measure.value if measure.ci_high is None else max(measure.ci_high, measure.value)
-    return low, high
-
-
