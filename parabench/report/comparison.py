@@ -70,6 +70,8 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
         agreement_figure(joined[0].to_numpy(float), joined[place].to_numpy(float), (names[0], names[place]), lead, f"agreement-{place}")
         for place in range(1, len(runs))
     ]
+    part = comparison.n_pairs != comparison.dataset.n_pairs
+    compared = [f"{count(comparison.n_pairs)} pairs of {count(comparison.clusters)} pictures are compared"] if part else []
     contrasts = contrast_table(comparison, by_label)
     overview = compared_table(comparison, names)
     tables = [*task_tables(results, names), *both_hit_tables(results, names)]
@@ -85,7 +87,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], benchmark: Ben
          ("numbers", "All numbers", True), ("provenance", "Where this comes from", True)],
         {"title": f"{' against '.join(names) if len(names) < 4 else f'{len(names)} models'} on {comparison.dataset.name}",
          "heading": "Which model keeps the pictures when the words change?",
-         "subtitle": f"{set_line(results[0])}; {count(comparison.n_pairs)} pairs of {count(comparison.clusters)} pictures are compared",
+         "subtitle": "; ".join([set_line(results[0]), *compared]),
          "sentences": verdicts(comparison, by_label), "reference": names[0], "notes": [*comparison.notes, *_whole(comparison, runs)], "task_notes": task_notes(results, names),
          "warnings": [(name, warning) for name, run in zip(names, comparison.runs, strict=True) for warning in run.warnings],
          "overview": overview, "contrasts": contrasts, "tables": tables, "figures": figures | {"differences": differences},
