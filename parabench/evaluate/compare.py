@@ -50,6 +50,8 @@ def compare(
     """
     if min(n_resamples, n_permutations) < 1:
         raise UsageError("the numbers of resamples and permutations must be positive", "leave them at 10000")
+    if seed < 0:
+        raise UsageError(f"--seed {seed} is negative", "give 0 or more")
     opened = _opened(runs)
     labels = _labels(opened)
     notes = _notes(opened, labels)

@@ -114,6 +114,8 @@ def test_other_galleries_and_depths(runs):
 def test_wrong_calls(runs, tmp_path):
     with pytest.raises(UsageError, match="at least two"):
         parabench.compare(runs["a"])
+    with pytest.raises(UsageError, match="--seed -1 is negative"):
+        parabench.compare(runs["a"], runs["b"], seed=-1)
     with pytest.raises(UsageError, match="given twice"):
         parabench.compare(runs["a"], runs["a"].folder)
     with pytest.raises(UsageError, match=r"did you mean.*R@10"):
