@@ -72,7 +72,8 @@ def build(submissions: Path, out: Path, url: str, references: Path | None) -> No
     built = build_site(submissions, out, References(references), url=url)
     for verdict in built.refused:
         click.echo(f"left out: {verdict.entry}: {verdict.faults[0]}", err=True)
-    click.echo(f"{built.n_entries} {"entry" if built.n_entries == 1 else "entries"} on {built.n_boards} {"board" if built.n_boards == 1 else "boards"}; {built.written} files written, {built.kept} unchanged, {built.removed} removed: {out / 'index.html'}")
+    entries, boards = "entry" if built.n_entries == 1 else "entries", "board" if built.n_boards == 1 else "boards"
+    click.echo(f"{built.n_entries} {entries} on {built.n_boards} {boards}; {built.written} files written, {built.kept} unchanged, {built.removed} removed: {out / 'index.html'}")
 
 
 @command.command("serve")
