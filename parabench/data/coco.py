@@ -78,7 +78,7 @@ def read_karpathy(path: Path) -> list[dict[str, Any]]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(raw, dict):
-            return [
+            images = [
                 {
                     "image_id": str(entry.get("cocoid", entry["filename"])),
                     "split": entry.get("split"),
@@ -91,17 +91,27 @@ def read_karpathy(path: Path) -> list[dict[str, Any]]:
                 }
                 for entry in raw["images"]
             ]
-        return [
-            {
-                "image_id": _number(entry["image"]),
-                "file_name": entry["image"],
-                "split": None,
-                "captions": [(None, text) for text in entry["caption"]],
-            }
-            for entry in raw
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        else:
+            images = [
+                {
+                    "image_id": _number(entry["image"]),
+                    "file_name": entry["image"],
+                    "split": None,
+                    "captions": [(None, text) for text in _list(entry["caption"])],
+                }
+                for entry in raw
+            ]
+        if any(not isinstance(text, str) for image in images for _, text in image["captions"]):
+            raise TypeError("a caption is no text")
+        return images
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is not a Karpathy split: {type(error).__name__}: {error}") from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.40} is no list")
+    return value
 
 
 def _number(file_name: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from parabench.data.benchmark import Benchmark
 from parabench.data.catalog import DATASETS
-from parabench.errors import DataError, UsageError, did_you_mean
+from parabench.errors import DataError, UsageError, brief, did_you_mean
 
 
 def load(
@@ -36,7 +36,11 @@ def load(
         DataError: a file is missing or not what it has to be (with file and line).
     """
     text = str(name_or_path)
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a zero byte, nobody's home
+        raise UsageError(f"'{text:.60}' can't be a path or a dataset's name: {brief(error)}", "check --dataset") from None
     base, _, query = text.partition("?")
     if path.is_dir():
         from parabench.data.release import read_release

@@ -121,7 +121,7 @@ def _read_keys(path: Path) -> list[str]:
             return [str(value) for value in values]
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (offset {error.start})", "convert it with iconv") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from None
     return text.removesuffix("\n").split("\n") if text else []
 

@@ -62,7 +62,7 @@ def parse(text: str) -> Metric:
         if match["k"] is not None or match["p"] is not None:
             raise UsageError(f"metric '{text}' takes no depth and no parameter", f"write '{name}'")
         return Metric(name, 1 if name == "Top1" else None)
-    if match["k"] is None or not re.fullmatch(r"[0-9]+", match["k"].strip()) or int(match["k"]) < 1:
+    if match["k"] is None or not re.fullmatch(r"[0-9]{1,18}", match["k"].strip()) or int(match["k"]) < 1:
         nearest = f"{name}(p=0.9)@10" if name == "RBO" else f"{name}@10"
         raise UsageError(f"metric '{text}' needs a depth of 1 or more", f"did you mean '{nearest}'?")
     k = int(match["k"])

@@ -77,6 +77,15 @@ def test_sugarcrepe_pp_refuses_entries_that_are_none(tmp_path, content, message)
         load("sugarcrepe-pp", annotations=tmp_path)
 
 
+@pytest.mark.parametrize("content", ["[null]", '[{"image": "1.jpg", "caption": "hello"}]', '[{"image": "1.jpg", "caption": [7]}]',
+                                     '{"images": [null]}', "[" * 100_000])  # fmt: skip
+def test_coco_karpathy_refuses_what_is_no_split(tmp_path, content):
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "coco_karpathy_val.json").write_text(content)
+    with pytest.raises(DataError, match="is not a Karpathy split"):
+        load("coco-karpathy?split=val", annotations=tmp_path)
+
+
 def test_coco_karpathy_refuses_ids_that_end_too_early(shared_data, tmp_path):
     (tmp_path / "coco").mkdir()
     (tmp_path / "coco" / "coco_karpathy_val.json").symlink_to(shared_data / "coco" / "coco_karpathy_val.json")

@@ -166,6 +166,8 @@ def test_earlier_results_stay_whole(photos):
     ("extra", "code", "message"),
     [(["--metrics", "AO@13"], 2, "12 pictures"), (["--metrics", "AA@10"], 2, "did you mean"),
      (["--metrics", "R@5"], 2, "R@1, R@5, R@10 and MRR are measured by themselves"), (["--depth", "50"], 2, "--depth"),
+     (["--metrics", f"AO@{'9' * 5000}"], 2, "needs a depth"), (["--dataset", "x" * 5000], 2, "can't be a path"), (["--dataset", "~nobody-here/x.csv"], 2, "can't be a path"),
+     (["--seed", "-1"], 2, "--seed"),
      (["--images", "nowhere"], 1, "no such folder"), (["--split", "test"], 1, "no split"), (["--batch-size", "0"], 2, "batch-size"),
      (["--nonsense"], 2, "--nonsense")],
 )  # fmt: skip
