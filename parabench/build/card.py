@@ -30,6 +30,13 @@ class ReviewSummary:
     reworded: int
     agreement: ReviewAgreement | None
 
+    def __str__(self) -> str:
+        people = "1 person" if self.annotators == 1 else f"{self.annotators} people"
+        return (
+            f"review: {self.verdicts:,} verdicts of {people} on {self.reviewed:,} sentences, "
+            f"{self.rejected:,} dropped, {self.reworded:,} reworded"
+        )
+
 
 @dataclass(frozen=True)
 class Facts:

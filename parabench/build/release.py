@@ -26,6 +26,7 @@ from parabench.data.schema import FOILS, PAIRS, REJECTED
 from parabench.data.sentences import Row, gallery_table, sentence_table
 from parabench.data.table_file import read_utf8
 from parabench.errors import DataError, UsageError
+from parabench.progress import note
 from parabench.storage import canonical_json, sha256_file
 
 CHECKSUMS = "CHECKSUMS"
@@ -92,6 +93,8 @@ def write_release(
             f"no pair of {ledger.path} was kept ({len(rows.rejected):,} sentences were rejected)",
             "look at the reasons, loosen the checks or generate more",
         )
+    if rows.review.verdicts:
+        note(f"{rows.review}; {len(rows.pairs):,} pairs and {len(rows.foils):,} foils are released")
     benchmark = Benchmark(
         name=name, pairs=sentence_table(rows.pairs, PAIRS), foils=sentence_table(rows.foils, FOILS),
         rejected=sentence_table(rows.rejected, REJECTED), gallery=gallery_table(_gallery(images, rows)),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
+import warnings
 
 from parabench.cli.main import cli
 from parabench.errors import ParabenchError
@@ -18,11 +20,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     arguments = sys.argv[1:] if arguments is None else arguments
     atexit.register(gc.freeze)  # the collector's last look at a million objects of torch takes a second
+    # Pillow's own warning of pictures that parabench reads or refuses by its own limit
+    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     try:
         # the command itself travels along as the context's object: runs record it
         code = cli.main(
             args=arguments, prog_name="parabench", standalone_mode=False, obj=shlex.join(["parabench", *arguments])
         )
+        sys.stdout.flush()  # what can't be written is said here, not by the interpreter while it ends
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -40,4 +45,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except MemoryError as error:
+        print(f"parabench: not enough memory{f' ({error})' if str(error) else ''} → ask for less at a time", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno is None:  # of some file: whoever opened it should have said more
+            raise
+        print(f"parabench: can't write the output: {error.strerror}", file=sys.stderr)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it holds what can't be written, and would be tried again
         sys.exit(1)

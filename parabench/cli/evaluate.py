@@ -104,7 +104,7 @@ def command(
             for run in runs:
                 write_report([run], benchmark if run in ranked else None, images, run.folder / "report.html")
     if as_json:
-        records = [{"run": str(run.folder), **run.result.model_dump()} for run in runs]
+        records = [run.record() for run in runs]
         click.echo(json.dumps(records[0] if len(models) == 1 else records, ensure_ascii=False))
     elif runs:
         from parabench.report import print_runs, print_tasks

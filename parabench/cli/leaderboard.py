@@ -64,12 +64,21 @@ def validate(paths: tuple[Path, ...], against: Path | None, references: Path | N
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("site"), show_default=True, help="The site's folder.")
 @click.option("--url", default="", help="Where the site will be, for the feed's links: https://…")
 @_references
-def build(submissions: Path, out: Path, url: str, references: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON on stdout and nothing else.")
+def build(submissions: Path, out: Path, url: str, references: Path | None, as_json: bool) -> None:
     """Build the static site: every entry is validated and re-scored, refused ones are left out and named."""
+    import json
+
     from parabench.leaderboard.reference import References
     from parabench.leaderboard.site import build_site
+    from parabench.progress import quiet
 
-    built = build_site(submissions, out, References(references), url=url)
+    with quiet(as_json):
+        built = build_site(submissions, out, References(references), url=url)
+    if as_json:
+        refused = [verdict.model_dump() for verdict in built.refused]
+        click.echo(json.dumps({"page": str(out / "index.html"), **vars(built), "refused": refused}, ensure_ascii=False))
+        return
     for verdict in built.refused:
         click.echo(f"left out: {verdict.entry}: {verdict.faults[0]}", err=True)
     entries, boards = "entry" if built.n_entries == 1 else "entries", "board" if built.n_boards == 1 else "boards"

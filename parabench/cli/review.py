@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 _LEDGER = click.argument("ledger", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON on stdout and nothing else.")
 
 
 @click.group("review")
@@ -53,13 +54,19 @@ def serve(ledger: Path, images: Path | None, annotator: str | None, overlap: int
 @_LEDGER
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .csv or .jsonl file.")
 @click.option("--annotator", metavar="NAME", help="Their verdicts, and empty rows for what they have not judged.")
-def export(ledger: Path, out: Path, annotator: str | None) -> None:
+@_JSON
+def export(ledger: Path, out: Path, annotator: str | None, as_json: bool) -> None:
     """Write sentences and verdicts of LEDGER to a table that other tools can fill in."""
+    import json
+
     from parabench.build.ledger import existing_ledger
     from parabench.build.review.exchange import export_reviews
 
     with existing_ledger(ledger) as opened:
         judged, empty = export_reviews(opened, out, annotator)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "verdicts": judged, "to_judge": empty}, ensure_ascii=False))
+        return
     click.echo(f"{out}: {judged:,} verdicts, {empty:,} rows to judge")
 
 
@@ -67,8 +74,12 @@ def export(ledger: Path, out: Path, annotator: str | None) -> None:
 @_LEDGER
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--annotator", metavar="NAME", help="Who judged, where FILE does not say it.")
-def import_(ledger: Path, file: Path, annotator: str | None) -> None:
+@_JSON
+def import_(ledger: Path, file: Path, annotator: str | None, as_json: bool) -> None:
     """Read the verdicts in FILE into LEDGER: all of them or, when a row is bad, none."""
+    import json
+    import math
+
     from parabench.build.ledger import existing_ledger
     from parabench.build.review.agreement import review_agreement
     from parabench.build.review.exchange import import_reviews
@@ -77,6 +88,10 @@ def import_(ledger: Path, file: Path, annotator: str | None) -> None:
     with existing_ledger(ledger) as opened:
         added, present, empty = import_reviews(opened, file, annotator)
         agreement = review_agreement(ReviewTable(opened))
+    if as_json:
+        alpha = None if agreement is None or math.isnan(agreement.alpha) else agreement.alpha
+        click.echo(json.dumps({"added": added, "present": present, "without_decision": empty, "alpha": alpha}))
+        return
     click.echo(f"{added:,} verdicts added, {present:,} were there already, {empty:,} rows without a decision")
     if agreement:
         click.echo(str(agreement))

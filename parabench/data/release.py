@@ -26,7 +26,7 @@ from parabench.data.sentences import (
     sentence_table,
 )
 from parabench.data.table_file import SUFFIXES, TableFile, read_table, read_utf8
-from parabench.errors import DataError
+from parabench.errors import DataError, brief
 from parabench.storage import disk_errors
 
 _CARD = "README.md"
@@ -191,7 +191,7 @@ def _table_files(folder: Path) -> dict[str, list[Path]]:
     configs = _card_configs(folder)
     files: dict[str, list[Path]] = {}
     for config in configs:
-        name = config.get("config_name", "default")
+        name = str(config.get("config_name", "default"))
         if name not in TABLES and (config.get("default") or name == "default" or len(configs) == 1):
             name = "pairs"
         if name in TABLES and name not in files:
@@ -213,9 +213,9 @@ def _card_configs(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         header = yaml.safe_load(match[1])
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 31st of February
         raise DataError(
-            f"{card}: the YAML at the top is malformed: {error}", "repair it, or remove it"
+            f"{card}: the YAML at the top is malformed: {brief(error)}", "repair it, or remove it"
         ) from None
     configs = header.get("configs") if isinstance(header, dict) else None
     return [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []

@@ -39,7 +39,7 @@ def parse_pairs(
 
     A row is a pair, and its ``foil``, where it has one, belongs to its caption.  A row whose paraphrase is
     blank and whose foil is not brings only the foil.  The same pair twice is refused, since it would count
-    double, except where the second row brings another foil.
+    double, except where the second row brings another foil; under ids of their own both count, and a note says so.
 
     Args:
         table: the rows.
@@ -55,6 +55,8 @@ def parse_pairs(
     pairs: dict[str, tuple[int, Row]] = {}
     foils: dict[tuple[str, str], Row] = {}
     contents: set[tuple[str, str, str]] = set()
+    told: dict[tuple[str, str], int] = {}
+    again: list[int] = []
     for position, raw in enumerate(table.rows):
         where = table.where(position)
         row = checker.shared(position, raw)
@@ -97,10 +99,15 @@ def parse_pairs(
                 else f"pair_id '{pair_id}' was used before"
             )
             raise DataError(f"{where}: {what} ({table.where(first)})", "remove one of the two rows")
+        if told.setdefault(content[:2], position) != position:
+            again.append(position)
         contents.add(content)
         pairs[pair_id] = (position, {**row, "pair_id": pair_id, "paraphrase": paraphrase})
     if not pairs:
         raise DataError(f"{table.path} has foils and no pairs", "fill in the column 'paraphrase'")
+    if again:
+        note(f"{table.path}: {len(again):,} pairs repeat the caption and paraphrase of another under an id of their own, "
+             f"and each counts (first: {table.where(again[0])})")  # fmt: skip
     return [row for _, row in pairs.values()], list(foils.values())
 
 

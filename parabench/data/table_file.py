@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -15,6 +16,11 @@ from parabench.errors import DataError, near_names
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _LONGEST_FIELD = 1 << 24
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16",
+}  # fmt: skip
+"""Byte order mark → encoding, the longer ones first: UTF-32's little-endian mark begins with UTF-16's."""
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip (or Excel)", b"PAR1": "parquet"}
 _SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -105,10 +111,13 @@ def read_utf8(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        encoding = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
+        packed = next((what for magic, what in _PACKED.items() if data.startswith(magic)), None)
+        encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "WINDOWS-1252")
         raise DataError(
             f"{path}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start})",
-            f"convert it, e.g. iconv -f {encoding} -t UTF-8 {path.name} > utf8_{path.name}",
+            f"it is a {packed} file: unpack it first"
+            if packed
+            else f"convert it, e.g. iconv -f {encoding} -t UTF-8 {path.name} > utf8_{path.name}",
         ) from None
 
 

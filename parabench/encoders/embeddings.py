@@ -119,8 +119,10 @@ def _read_keys(path: Path) -> list[str]:
             if not isinstance(values, list):
                 raise DataError(f"{path} is not a JSON list")
             return [str(value) for value in values]
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}", "it has to be a file of one line a row") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (offset {error.start})", "convert it with iconv") from None
+        raise DataError(f"{path} is not UTF-8 (offset {error.start})", "write it again as UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from None
     return text.removesuffix("\n").split("\n") if text else []
@@ -143,7 +145,7 @@ def _read_parquet(path: Path, column: str) -> tuple[list[str], Any]:
     try:
         table = read_parquet(path, columns=[column, "embedding"])
         matrix = np.array(table["embedding"].to_pylist(), np.float32)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{path}: {error}", f"it needs the columns {column} and embedding (lists of equal length)") from None
     if matrix.ndim != 2:
         raise DataError(f"{path}: the embeddings are not lists of equal length")

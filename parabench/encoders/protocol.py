@@ -6,12 +6,14 @@ backend say more; a missing one takes the default that :class:`Traits` documents
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from parabench.errors import ModelError, ParabenchError, UsageError
 
 FloatMatrix = NDArray[np.float32]
 
@@ -93,10 +95,72 @@ class Traits:
 
     @classmethod
     def of(cls, encoder: Encoder) -> Traits:
-        """The traits of ``encoder``, with defaults for what it does not say."""
+        """The traits of ``encoder``, with defaults for what it does not say.
+
+        Raises:
+            ModelError: one of them is not what it has to be, or can't be read.
+        """
         default = cls()
-        own = {name: getattr(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__}
-        return cls(**{**own, "device": str(own["device"])})
+        own = {name: read_member(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__}
+        for name, (fits, needed) in _CHECKS.items():
+            if not fits(own[name]):
+                raise ModelError(f"the encoder ({type(encoder).__name__}) says {name} = {own[name]!r:.80}", f"it has to be {needed}")
+        return cls(**{**own, "device": str(own["device"]), "cacheable": bool(own["cacheable"])})
+
+
+def read_member(encoder: Any, name: str, default: Any) -> Any:
+    """``encoder.<name>``, or ``default`` where it has none; :class:`ModelError` where reading it fails."""
+    try:
+        return getattr(encoder, name, default)
+    except ParabenchError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the encoder ({type(encoder).__name__}) fails when its '{name}' is read: {type(error).__name__}: {error}",
+            "the error is in that class",
+        ) from error
+
+
+def checked(encoder: Any) -> Encoder:
+    """Somebody's object, if it has what an :class:`Encoder` needs.
+
+    Raises:
+        UsageError: a member is missing or of the wrong kind.
+    """
+    wrapped = "or wrap it in a function and pass python:module:function"
+    held = {name: read_member(encoder, name, None) for name in ("spec", "fingerprint", "dim", "encode_text")}
+    if lacking := [name for name, value in held.items() if value is None]:
+        raise UsageError(
+            f"the encoder ({type(encoder).__name__}) has no {', '.join(lacking)}", f"give it what parabench.encoders.Encoder names, {wrapped}"
+        )
+    for name, (fits, needed) in _MEMBERS.items():
+        if not fits(held[name]):
+            raise UsageError(f"the encoder ({type(encoder).__name__}) says {name} = {held[name]!r:.80}", f"it has to be {needed}, {wrapped}")
+    known: Encoder = encoder
+    return known
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) > 0
+
+
+_MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "spec": (_named, "a name"),
+    "fingerprint": (_named, "a text that changes when the vectors do"),
+    "dim": (_whole, "a whole number above 0"),
+    "encode_text": (callable, "a method"),
+}
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "sees": (lambda value: isinstance(value, str) and value in get_args(Sees), "'pixels', 'ids' or 'captions'"),
+    "resolved": (lambda value: isinstance(value, dict), "a dict"),
+    "n_parameters": (lambda value: value is None or _whole(value) or value == 0, "a whole number or None"),
+    "batch_size": (_whole, "a whole number above 0"),
+}
+"""Member and trait → whether a value fits, and what fits, for the message."""
 
 
 @runtime_checkable

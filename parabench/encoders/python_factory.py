@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parabench.encoders.protocol import Encoder, FloatMatrix, Traits
+from parabench.encoders.protocol import Encoder, FloatMatrix, Traits, read_member
 from parabench.encoders.spec import ModelSpec
 from parabench.errors import ModelError, ParabenchError, UsageError, did_you_mean
 from parabench.progress import note
@@ -57,13 +57,14 @@ class FactoryEncoder:
         traits = Traits.of(encoder)
         self.sees, self.batch_size, self.device = traits.sees, traits.batch_size, traits.device
         self.n_parameters = traits.n_parameters
-        fingerprint = getattr(encoder, "fingerprint", None)
+        fingerprint = read_member(encoder, "fingerprint", None)
         self.cacheable = bool(fingerprint) and traits.cacheable
         if not fingerprint:
             note(f"{self.spec} has no fingerprint, so its vectors are not cached")
         self.resolved: dict[str, Any] = {"backend": "python", **traits.resolved}
         self.fingerprint = str(fingerprint or sha256_json(["python", self.spec]))
-        self.dim = int(getattr(encoder, "dim", 0) or self._call("encode_text", ["a"]).shape[-1])
+        dim = read_member(encoder, "dim", None)
+        self.dim = int(dim) if isinstance(dim, (int, np.integer)) and dim > 0 else self._call("encode_text", ["a"]).shape[1]
 
     def encode_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Texts → ``(n, dim)`` float32."""

@@ -13,7 +13,7 @@ import numpy as np
 from parabench.errors import DataError, UsageError
 from parabench.evaluate.comparison import ComparedRun, Comparison, Contrast
 from parabench.evaluate.items import Items, canonical_name
-from parabench.evaluate.resampling import Resampling, measure
+from parabench.evaluate.resampling import MOST_RESAMPLES, Resampling, measure
 from parabench.evaluate.run import Run
 from parabench.metrics import PairedDifference, holm, paired_differences
 from parabench.retrieval.rankings import Rankings
@@ -45,11 +45,13 @@ def compare(
         seed: of both.
 
     Raises:
-        UsageError: fewer than two runs, one given twice, an unknown metric, too few resamples.
+        UsageError: fewer than two runs, one given twice, an unknown metric, too few or too many resamples.
         DataError: a run is not finished; galleries, pairs or depths differ (and ``intersect`` is off).
     """
     if min(n_resamples, n_permutations) < 1:
         raise UsageError("the numbers of resamples and permutations must be positive", "leave them at 10000")
+    if max(n_resamples, n_permutations) > MOST_RESAMPLES:
+        raise UsageError("that many resamples or permutations don't fit in memory", f"give {MOST_RESAMPLES:,} or fewer")
     if seed < 0:
         raise UsageError(f"--seed {seed} is negative", "give 0 or more")
     opened = _opened(runs)

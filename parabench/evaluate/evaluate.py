@@ -16,13 +16,13 @@ from parabench.columns import column
 from parabench.data import Benchmark, ImageStore
 from parabench.data.duplicates import PictureHashes
 from parabench.encoders import load_encoder
-from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits
+from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits, checked
 from parabench.engine import Engine
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.environment import describe_call, environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
-from parabench.evaluate.resampling import Resampling
+from parabench.evaluate.resampling import MOST_RESAMPLES, Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
 from parabench.evaluate.retrieval import retrieval_task
 from parabench.evaluate.run import RANKINGS, RESULT, Run, claim, slug, write_failure
@@ -105,10 +105,12 @@ def evaluate(
     Raises:
         ParabenchError: anything a user can fix, in one line.
     """
+    if not isinstance(model, str):
+        checked(model)
     call = describe_call(evaluate, locals())
     started = time.perf_counter()
     chosen = [_similarity(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
-    seed, n_resamples, depth = _whole("seed", seed, 0), _whole("resamples", n_resamples, 1), _whole("depth", depth, 1)
+    seed, n_resamples, depth = _whole("seed", seed, 0), _whole("resamples", n_resamples, 1, MOST_RESAMPLES), _whole("depth", depth, 1)
     images = [images] if isinstance(images, (str, Path)) else images
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
@@ -118,12 +120,6 @@ def evaluate(
 
     def load_model() -> Encoder:
         if not isinstance(model, str):
-            lacking = [name for name in ("spec", "fingerprint", "dim", "encode_text") if not hasattr(model, name)]
-            if lacking:
-                raise UsageError(
-                    f"the encoder ({type(model).__name__}) has no {', '.join(lacking)}",
-                    "give it what parabench.encoders.Encoder names, or wrap it in a function and pass python:module:function",
-                )
             return model
         return load_encoder(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
 
@@ -295,7 +291,7 @@ def _similarity(name: str) -> Metric:
     return parse(name)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def _whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     """``value`` as an ``int``, be it NumPy's."""
     try:
         number = operator.index(value)
@@ -303,6 +299,8 @@ def _whole(name: str, value: Any, least: int) -> int:
         raise UsageError(f"--{name} {value!r} is no whole number", f"give {least} or more") from None
     if number < least:
         raise UsageError(f"--{name} {number} is too small", f"give {least} or more")
+    if most is not None and number > most:
+        raise UsageError(f"--{name} {number} is too many", f"give {most:,} or fewer")
     return number
 
 

@@ -13,6 +13,9 @@ from parabench.evaluate.result import Measure
 from parabench.metrics import bootstrap_parts, cluster_bootstrap, draws, resampled_means
 from parabench.metrics.bootstrap import Estimate, bounds
 
+MOST_RESAMPLES = 1_000_000
+"""Of one bootstrap: an interval's ends are then known to a thousandth of its length, and more would only fill the memory."""
+
 Floats = NDArray[np.float64]
 Part = tuple[Sequence[Floats], NDArray[np.int64]]
 """Columns ``(n,)`` and the picture of each row ``(n,)``."""

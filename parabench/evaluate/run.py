@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -79,6 +79,8 @@ class Run:
                 pq.write_table(table, part, compression="zstd")
                 result.files[name] = sha256_file(part)
             result.write(last)
+            if not (folder / RESULT).exists():  # a kill between the renames leaves an unfinished run, not somebody's files
+                result.model_copy(update={"status": "running", "files": {}}).write(folder / RESULT)
         return cls(folder, result)
 
     @cached_property
@@ -99,6 +101,10 @@ class Run:
             DataError: the run has no such rows.
         """
         return read_parquet(self._file(f"{task}.parquet"))
+
+    def record(self) -> dict[str, Any]:
+        """What ``result.json`` holds, with the folder as ``run``: one run as ``--json`` prints it."""
+        return {"run": str(self.folder), **self.result.model_dump()}
 
     def _file(self, name: str) -> Path:
         if name not in self.result.files:

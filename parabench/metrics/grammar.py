@@ -43,7 +43,9 @@ class Metric:
     def __str__(self) -> str:
         if self.name in ("Top1", "Spearman"):
             return self.name
-        return f"{self.name}(p={self.p:g})@{self.k}" if self.p is not None else f"{self.name}@{self.k}"
+        if self.p is None:
+            return f"{self.name}@{self.k}"
+        return f"{self.name}(p={self.p:g})@{self.k}" if float(f"{self.p:g}") == self.p else f"{self.name}(p={self.p!r})@{self.k}"
 
     @property
     def citation(self) -> str:

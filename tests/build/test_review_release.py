@@ -39,7 +39,8 @@ def test_build_review_build_again(tmp_path):
         writer.writerows(rows)
     assert "3 verdicts added" in parabench("review", "import", ledger, table)
     assert "0 verdicts added, 3 were there already" in parabench("review", "import", ledger, table)
-    parabench(*build)
+    assert '{"added": 0, "present": 3, ' in parabench("review", "import", ledger, table, "--json")
+    assert f"review: 3 verdicts of 1 person on 3 sentences, 1 dropped, 1 reworded; {len(before) - 1} pairs and 0 foils" in parabench(*build)
     after = load(out)
     kept = {row["pair_id"]: row["paraphrase"] for row in after.pairs.to_pylist()}
     assert rows[0]["pair_id"] not in kept and kept[rows[1]["pair_id"]] == "A wording that a person wrote."

@@ -101,6 +101,22 @@ def test_a_folder_that_is_no_benchmark_says_what_to_type(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("header", "message"), [("date: 2026-02-31", "malformed"), ("a: [", "malformed"), ("- [" * 2000, "malformed")]
+)
+def test_a_card_whose_head_is_no_yaml_is_named(benchmark, tmp_path, header, message):
+    folder = write_benchmark(benchmark, tmp_path / "set")
+    (folder / "README.md").write_text(f"---\n{header}\n---\n")
+    with pytest.raises(DataError, match=message):
+        load(folder)
+
+
+def test_a_card_with_odd_names_still_finds_the_tables(benchmark, tmp_path):
+    folder = write_benchmark(benchmark, tmp_path / "set")
+    (folder / "README.md").write_text("---\nconfigs:\n- config_name: [pairs]\n- config_name: {a: 1}\n- config_name: 2026-01-01\n---\n")
+    assert load(folder).pairs.num_rows == benchmark.pairs.num_rows
+
+
 @pytest.mark.parametrize("pattern", ["../*.parquet", "/etc/*.parquet"])
 def test_a_card_can_not_point_outside_its_folder(benchmark, tmp_path, pattern):
     folder = write_benchmark(benchmark, tmp_path / "set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 
 import pyarrow as pa
@@ -137,7 +138,17 @@ def test_wrong_encodings_are_named_with_offset_and_line(tmp_path):
     message = refusal(path)
     assert "line 2" in message and "offset 35" in message and "iconv" in message
     path.write_bytes("image_id,caption,paraphrase\n1,a,b\n".encode("utf-16"))
-    assert "UTF-16" in refusal(path)
+    assert "-f UTF-16 " in refusal(path)
+    path.write_bytes("image_id,caption,paraphrase\n1,a,b\n".encode("utf-32"))
+    assert "-f UTF-32 " in refusal(path)
+    path.write_bytes(gzip.compress(b"image_id,caption,paraphrase\n1,a,b\n"))
+    assert "gzip file: unpack" in refusal(path) and "iconv" not in refusal(path)
+
+
+def test_one_pair_under_two_ids_counts_twice_and_is_said(tmp_path, capsys):
+    rows = [{**ROWS[0], "pair_id": "a"}, {**ROWS[1], "pair_id": "b"}, {**ROWS[0], "pair_id": "c"}]
+    assert load(write(tmp_path / "p.csv", rows)).pairs.num_rows == 3
+    assert "1 pairs repeat the caption and paraphrase of another" in (said := capsys.readouterr().err) and "line 4" in said
 
 
 def test_a_byte_order_mark_is_accepted(tmp_path):

@@ -250,6 +250,10 @@ def test_help_imports_nothing_heavy(tmp_path):
 
 def test_demo(tmp_path):
     done = run_cli("demo", cwd=tmp_path)
+    records = json.loads(run_cli("demo", "--json", cwd=tmp_path).stdout)
+    assert [record["run"] for record in records][3] == "runs/demo/cca_scenes" and len(records) == 6
+    told = json.loads(run_cli("report", "runs/demo/cca_scenes", "runs/demo/tfidf", "--out", "two.html", "--json", cwd=tmp_path).stdout)
+    assert told["page"] == "two.html" and told["runs"][0] == records[3] and (tmp_path / "two.html").is_file()
     assert "cca:scenes" in done.stdout and "useless" in done.stdout and "page: runs/demo/report.html" in done.stdout
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert page.count("data:image/jpeg") >= 40 and "http" not in page.replace("http-equiv", "").split("Where this comes from")[0]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,27 @@ def test_a_run_that_can_not_be_written_leaves_the_earlier_one_whole(pairs, tmp_p
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")], "nothing half-written stays"
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 2, 3])
+def test_a_kill_between_the_renames_leaves_a_folder_that_the_same_command_fills(pairs, tmp_path, renamed):
+    code = (
+        "import os, pathlib, sys, parabench\n"
+        "replace, done = pathlib.Path.replace, []\n"
+        "def counted(part, target):\n"
+        "    if pathlib.Path(target).parent == pathlib.Path(sys.argv[2]) and pathlib.Path(target).name[0] != '.':\n"
+        "        done.append(target)\n"
+        "        if len(done) > int(sys.argv[3]): os._exit(9)\n"
+        "    return replace(part, target)\n"
+        "pathlib.Path.replace = counted\n"
+        "parabench.evaluate('random:8', sys.argv[1], out=sys.argv[2], metrics=['AO@3'], n_resamples=50)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, pairs, tmp_path / "run", str(renamed)], capture_output=True).returncode == 9
+    if renamed:
+        with pytest.raises(DataError, match="not finished"):
+            Run.load(tmp_path / "run")
+    run = evaluate(pairs, tmp_path / "run")
+    assert Run.load(tmp_path / "run").value("AO@3") == run.value("AO@3")
+
+
 def test_a_failed_run_does_not_stand_in_the_way(pairs, tmp_path):
     class Broken(Letters):
         def encode_text(self, texts):
@@ -98,7 +120,7 @@ def test_any_fingerprint_names_a_cache_of_its_own(pairs, tmp_path, monkeypatch, 
 def test_arguments_from_numpy_and_wrong_ones(pairs, tmp_path):
     run = evaluate(pairs, tmp_path / "run", seed=np.int64(3), depth=np.int32(9), metrics="AO@3")
     assert Run.load(tmp_path / "run").result.settings["seed"] == 3 and run.value("AO@3") < 1
-    for wrong in ({"seed": -1}, {"seed": 1.5}, {"n_resamples": 0}, {"depth": 0}):
+    for wrong in ({"seed": -1}, {"seed": 1.5}, {"n_resamples": 0}, {"n_resamples": 10**9}, {"depth": 0}):
         with pytest.raises(UsageError, match=next(iter(wrong)).removeprefix("n_")):
             evaluate(pairs, tmp_path / "other", **wrong)
 
@@ -106,6 +128,36 @@ def test_arguments_from_numpy_and_wrong_ones(pairs, tmp_path):
 def test_an_object_that_is_no_encoder_says_what_it_lacks(pairs, tmp_path):
     with pytest.raises(UsageError, match="has no spec, fingerprint, dim, encode_text"):
         evaluate(pairs, tmp_path / "run", model=object())
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("batch_size", "8"), ("batch_size", -2), ("batch_size", True), ("dim", "x"), ("dim", 0), ("spec", 5), ("fingerprint", b"1"),
+     ("sees", "pixel"), ("resolved", "me"), ("n_parameters", "many"), ("encode_text", 5)],
+)  # fmt: skip
+def test_an_encoder_with_an_odd_member_is_told_which(pairs, tmp_path, member, value):
+    encoder = Letters()
+    setattr(encoder, member, value)
+    with pytest.raises(ParabenchError, match=f"says {member} = "):
+        evaluate(pairs, tmp_path / "run", model=encoder)
+
+
+@pytest.mark.parametrize("member", ["spec", "dim", "batch_size", "resolved"])
+def test_an_encoder_that_fails_when_it_is_asked_about_itself(pairs, tmp_path, member):
+    failing = type("Failing", (Letters,), {member: property(lambda self: 1 // 0)})
+    with pytest.raises(ParabenchError, match=f"fails when its '{member}' is read: ZeroDivisionError"):
+        evaluate(pairs, tmp_path / "run", model=failing())
+
+
+def test_output_that_can_not_be_written_is_said_in_one_line(pairs, tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = [sys.executable, "-m", "parabench", "evaluate", "-m", "random:8", "-d", pairs, "-o", tmp_path / "run", "--metrics", "AO@3", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("parabench: can't write the output: No space left")
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert Run.load(tmp_path / "run").value("AO@3") < 1
 
 
 def test_spearman_of_equal_scores_has_no_value(pairs, tmp_path):

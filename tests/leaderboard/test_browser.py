@@ -311,6 +311,8 @@ def test_from_a_run_to_a_page_by_commands_alone(browser, tiny, tmp_path):
               "--author", "Ada", "--contact", "@ada", "--out", submissions, *references)  # fmt: skip
     assert "1 accepted" in parabench("leaderboard", "validate", submissions, *references)
     assert "1 entry on 1 board;" in parabench("leaderboard", "build", "--submissions", submissions, "--out", site, *references)
+    again = json.loads(parabench("leaderboard", "build", "--submissions", submissions, "--out", site, *references, "--json"))
+    assert (again["n_entries"], again["written"], again["refused"]) == (1, 0, [])
     told = parabench("leaderboard", "hub-results", submissions / "by-commands--tiny", "--dataset-id", "parabench/tiny", "--out", tmp_path / "model", *references)
     assert Path(told.strip()).is_file()
     server = subprocess.Popen([sys.executable, "-m", "parabench", "leaderboard", "serve", "--site", str(site), "--port", "0"], stdout=subprocess.PIPE, text=True)

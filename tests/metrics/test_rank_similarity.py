@@ -116,7 +116,7 @@ def test_spearman_agrees_with_scipy_and_says_nan_for_a_constant():
     assert np.isnan(spearman(np.ones((1, 4)), np.arange(4.0)[None]))[0]
 
 
-@pytest.mark.parametrize("text", ["AO@10", "JS@5", "O@1", "RBO(p=0.9)@100", "KT@10", "FR@10", "Top1", "Spearman"])
+@pytest.mark.parametrize("text", ["AO@10", "JS@5", "O@1", "RBO(p=0.9)@100", "RBO(p=0.98765432)@10", "KT@10", "FR@10", "Top1", "Spearman"])
 def test_names_round_trip(text):
     assert str(parse(text)) == text and str(parse(f" {text.lower()} ")) == text
 
