@@ -27,7 +27,7 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--task-data", "task_data", multiple=True, metavar="TASK=PATH",
               help="Where the files of a task are, e.g. sts=STS/, zeroshot=imagenet/val, compositional=sugarcrepe_pp/, human=cxc/, "
                    "retrieval=eccv/ (more right answers for coco-karpathy); else sts, compositional and human look in $PARABENCH_DATA.")
-@click.option("--depth", type=int, default=100, show_default=True, help="How deep rankings are stored.")
+@click.option("--depth", type=int, default=None, help="How deep rankings are stored [default: 100, or the whole of a smaller gallery].")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap and the floor.")
 @click.option("--ceiling", type=click.Choice(["batch", "fp32", "bf16", "fp16", "off"]), default="batch", show_default=True,
@@ -48,7 +48,7 @@ from parabench.errors import ParabenchError, UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout and nothing else.")
 def command(
     models: tuple[str, ...], dataset: str, gallery: Path | None, images: tuple[Path, ...], split: str | None,
-    out: Path | None, metrics: str | None, tasks: str | None, task_data: tuple[str, ...], depth: int, resamples: int,
+    out: Path | None, metrics: str | None, tasks: str | None, task_data: tuple[str, ...], depth: int | None, resamples: int,
     seed: int, ceiling: str, gallery_sizes: str | None, distractors: str | None, collapse_duplicates: bool,
     batch_size: int | None, device: str,
     precision: str, engine: str, workers: int | None, trust_remote_code: bool, no_cache: bool, rebuild_cache: bool, overwrite: bool, no_report: bool,
@@ -99,10 +99,11 @@ def command(
                 runs.append(run)
         ranked = [run for run in runs if "paraphrase" in run.result.tasks]
         if not no_report:
+            from parabench.evaluate.run import PAGE
             from parabench.report import write_report
 
             for run in runs:
-                write_report([run], benchmark if run in ranked else None, images, run.folder / "report.html")
+                write_report([run], benchmark if run in ranked else None, images, run.folder / PAGE)
     if as_json:
         records = [run.record() for run in runs]
         click.echo(json.dumps(records[0] if len(models) == 1 else records, ensure_ascii=False))

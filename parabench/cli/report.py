@@ -25,13 +25,14 @@ def command(
     import json
 
     from parabench.evaluate import Run
+    from parabench.evaluate.run import PAGE
     from parabench.progress import quiet
     from parabench.report import dataset_of, print_runs, print_tasks, write_report
 
     with quiet(as_json):
         loaded = [Run.load(folder) for folder in runs]
         benchmark = dataset_of(loaded, dataset, gallery=gallery, images=images)
-        page = out or (loaded[0].folder / "report.html" if len(loaded) == 1 else Path("report.html"))
+        page = out or (loaded[0].folder / PAGE if len(loaded) == 1 else Path(PAGE))
         write_report(loaded, benchmark, images, page)
     if as_json:
         click.echo(json.dumps({"page": str(page), "runs": [run.record() for run in loaded]}, ensure_ascii=False))

@@ -218,7 +218,7 @@ class _Checker:
         if self._known is not None and image_id not in self._known:
             raise DataError(
                 f"{where}: image_id '{image_id}' is not in the gallery {self._gallery or ''}",
-                f"{did_you_mean(image_id, self._known)} Add it to the gallery or remove the row",
+                f"{did_you_mean(image_id, self._known)}; add it to the gallery or remove the row",
             )
         caption = cells.text(raw.get("caption"), "caption", where)
         given = raw.get("caption_id")

@@ -154,8 +154,9 @@ def _read_parquet(path: Path, column: str) -> tuple[list[str], Any]:
 
 def _check_vectors(matrix: Any, keys: list[str], path: Path) -> None:
     for start in range(0, len(matrix), 8192):
-        part = np.asarray(matrix[start : start + 8192], np.float32)
-        for wrong, what in ((~np.isfinite(part).all(axis=1), "NaN or infinity"), (~part.any(axis=1), "only zeros")):
+        with np.errstate(over="ignore"):
+            part = np.asarray(matrix[start : start + 8192], np.float32)
+        for wrong, what in ((~np.isfinite(part).all(axis=1), "NaN, infinity or more than a float32 holds"), (~part.any(axis=1), "only zeros")):
             if wrong.any():
                 row = start + int(np.argmax(wrong))
                 raise DataError(f"{path}, row {row + 1} ({keys[row]!r:.80}) holds {what}", "compute that vector again")

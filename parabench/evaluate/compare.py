@@ -120,8 +120,8 @@ def _notes(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
         notes.append(
             "not all models see the same: " + ", ".join(f"{label} searches {what}" for label, what in searched.items())
         )
-    if len({run.result.dataset.fingerprint for run in runs}) > 1:
-        notes.append("the runs' data sets differ in other things than the compared pairs and gallery ids (captions of the gallery, kinds, foils)")
+    if any(run.result.settings.get("collapse_duplicates") for run in runs):
+        notes.append("pictures that look the same count as one")
     precisions = {run.result.settings.get("precision") for run in runs}
     if len(precisions) > 1:
         notes.append("the networks ran in different precisions: " + ", ".join(sorted(map(str, precisions))))
@@ -130,9 +130,14 @@ def _notes(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
 
 def _aligned(runs: Sequence[Run], labels: Sequence[str], intersect: bool, notes: list[str]) -> list[Rankings]:
     """The rankings of all runs with the same rows in the same order."""
-    every = [run.rankings for run in runs]
+    every = [run.scored for run in runs]
     first, reference = every[0], runs[0].result
-    for label, run, rankings in zip(labels[1:], runs[1:], every[1:], strict=True):
+    as_one = [bool(run.result.settings.get("collapse_duplicates")) for run in runs]
+    for label, run, rankings, counted in zip(labels[1:], runs[1:], every[1:], as_one[1:], strict=True):
+        if counted != as_one[0]:
+            one, other = (label, labels[0]) if counted else (labels[0], label)
+            raise DataError(f"pictures that look the same count as one for {one} and not for {other}",
+                            "evaluate all with --collapse-duplicates, or all without")  # fmt: skip
         if rankings.gallery != first.gallery:
             raise DataError(
                 f"{labels[0]} and {label} searched different galleries ({reference.dataset.name}: {len(first.gallery):,} pictures; "
@@ -155,6 +160,8 @@ def _aligned(runs: Sequence[Run], labels: Sequence[str], intersect: bool, notes:
             what = "pairs" if len(set(counts)) > 1 or shared < counts[0] else "foils"
             raise DataError(f"the runs have different {what} ({sizes} pairs); they share {shared:,} pairs", "pass --intersect to compare on these")
         notes.append(f"compared on the {shared:,} pairs that all runs share ({sizes})")
+    elif len({run.result.dataset.fingerprint for run in runs}) > 1:
+        notes.append("the runs' data sets differ in other things than pairs and gallery ids (captions of the gallery, kinds)")
     if len(set(depths)) > 1:
         said = ", ".join(f"{label}: {depth}" for label, depth in zip(labels, depths, strict=True))
         if not intersect:

@@ -23,12 +23,13 @@ from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.environment import describe_call, environment
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import MOST_RESAMPLES, Resampling
-from parabench.evaluate.result import DatasetRecord, ModelRecord, Result, TaskResult
+from parabench.evaluate.result import DatasetRecord, ModelRecord, Result
 from parabench.evaluate.retrieval import retrieval_task
 from parabench.evaluate.run import RANKINGS, RESULT, Run, claim, slug, write_failure
 from parabench.evaluate.searches import check_ceiling, other_precision, plan_controls
 from parabench.evaluate.tasks.alone import evaluate_tasks
 from parabench.evaluate.tasks.plan import TaskPlan, rescored
+from parabench.evaluate.warnings import warnings_of
 from parabench.metrics import Metric, parse
 from parabench.progress import note
 from parabench.retrieval.distributed import forward_of
@@ -51,7 +52,7 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     tasks: Sequence[str] | None = None,
     task_data: Mapping[str, str | Path] | None = None,
-    depth: int = DEPTH,
+    depth: int | None = None,
     n_resamples: int = 10_000,
     seed: int = 0,
     ceiling: str = "batch",
@@ -81,7 +82,7 @@ def evaluate(
         tasks: what to measure: ``paraphrase``, ``retrieval`` (the default), ``sts``, ``zeroshot``,
             ``compositional``, ``human``; the dataset is loaded only where one of the first two is asked for.
         task_data: where a task's own files are: ``{"sts": "STS/", "zeroshot": "imagenet/val"}``.
-        depth: how deep rankings are stored (K), clipped to the gallery only when left at its default.
+        depth: how deep rankings are stored (K); by default 100, or the whole of a smaller gallery.
         n_resamples: bootstrap resamples for the intervals.
         seed: of the bootstrap, the unrelated-caption floor, the ceiling's sample and the smaller galleries.
         ceiling: how the numerical noise is measured on a sample of at most 500 captions: ``"batch"`` embeds
@@ -110,7 +111,8 @@ def evaluate(
     call = describe_call(evaluate, locals())
     started = time.perf_counter()
     chosen = [_similarity(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
-    seed, n_resamples, depth = _whole("seed", seed, 0), _whole("resamples", n_resamples, 1, MOST_RESAMPLES), _whole("depth", depth, 1)
+    seed, n_resamples = _whole("seed", seed, 0), _whole("resamples", n_resamples, 1, MOST_RESAMPLES)
+    depth = None if depth is None else _whole("depth", depth, 1)
     images = [images] if isinstance(images, (str, Path)) else images
     if not chosen:
         raise UsageError("no metric was asked for", "leave --metrics out or give names such as AO@10")
@@ -200,6 +202,7 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     resampling = Resampling(settings["n_resamples"], settings["seed"], settings["level"])
     chosen = [parse(name) for name in settings["metrics"]]
     duplicates = [list(group) for group in rankings.duplicates]
+    own_picture = rankings.image_id
     if settings.get("collapse_duplicates"):
         rankings = collapsed(rankings)
         _check_collapsed_depth(chosen, rankings.depth)
@@ -216,8 +219,8 @@ def score(result: Result, rankings: Rankings, benchmark: Benchmark | None = None
     rows = rankings.rows("paraphrase")
     captions = rankings.caption_row[rows]
     columns: dict[str, Any] = {
-        name: [getattr(rankings, source)[row] for row in rows]
-        for name, source in (("pair_id", "query_id"), ("image_id", "image_id"), ("caption_id", "caption_id"), ("kind", "kind"))
+        name: [held[row] for row in rows]
+        for name, held in (("pair_id", rankings.query_id), ("image_id", own_picture), ("caption_id", rankings.caption_id), ("kind", rankings.kind))
     }
     if benchmark is not None:
         columns |= {name: benchmark.pairs[name].to_pylist() for name in ("caption", "paraphrase")}
@@ -241,38 +244,6 @@ def _check_collapsed_depth(metrics: Sequence[Metric], depth: int) -> None:
                 f"{metric} looks {metric.k} deep, and without duplicates the stored rankings hold {depth} pictures",
                 "give a larger --depth, a smaller k, or leave --collapse-duplicates out",
             )
-
-
-def warnings_of(tasks: dict[str, TaskResult], rankings: Rankings) -> list[str]:
-    """What a reader must know before trusting a high similarity."""
-    warnings: list[str] = []
-    retrieval, chances = tasks["retrieval"].metrics, tasks["retrieval"].details["chance"]
-    # in a gallery of a few dozen pictures ten of them are a large part, and R@10 can't tell
-    label = "R@10" if "R@10" in retrieval and chances["R@10"] <= 0.1 else "R@1"
-    recall, chance = retrieval[label], chances[label]
-    name, similarity = next(iter(tasks["paraphrase"].metrics.items()))
-    at_chance = (recall.ci_low if recall.ci_low is not None else recall.value) <= 1.2 * chance < 1
-    alike = similarity.floor is None or similarity.floor >= 0.8 * similarity.value
-    if at_chance and similarity.value >= 0.5 and alike:
-        floor = "there is no floor to compare with" if similarity.floor is None else f"unrelated captions agree as much ({similarity.floor:.3f})"
-        warnings.append(
-            f"stable but useless: {name} = {similarity.value:.3f} while {label} = {recall.value:.3f} is at chance "
-            f"({chance:.3f}); {floor}. This encoder returns the same pictures whatever is asked."
-        )
-    elif at_chance and similarity.value >= 0.5 and chance < 0.5:
-        warnings.append(
-            f"{label} = {recall.value:.3f} is at chance ({chance:.3f}), though {name} = {similarity.value:.3f} is far from that of unrelated "
-            f"captions ({similarity.floor:.3f}): the encoder hears what is asked and finds other pictures; do the ids name the right ones?"
-        )
-    elif at_chance and chance < 0.5:
-        warnings.append(f"{label} = {recall.value:.3f} is at chance ({chance:.3f}): the encoder does not find the right pictures")
-    elif similarity.value >= 0.5 and similarity.floor is not None and similarity.value - similarity.floor <= 0.2 * (1 - similarity.floor):
-        warnings.append(
-            f"{name} = {similarity.value:.3f} is mostly floor: unrelated captions get {similarity.floor:.3f}; read the normalised value"
-        )
-    if len({rankings.image_id[row] for row in rankings.rows("caption")}) < 2:
-        warnings.append("all pairs belong to one picture: there are no confidence intervals and no floor")
-    return warnings
 
 
 def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
@@ -304,8 +275,9 @@ def _whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     return number
 
 
-def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:
+def _depth(metrics: Sequence[Metric], asked: int | None, benchmark: Benchmark) -> int:
     size = len(benchmark.image_ids)
+    depth = min(DEPTH, size) if asked is None else asked
     for metric in metrics:
         if metric.k is not None and metric.k > size:
             raise UsageError(
@@ -317,9 +289,9 @@ def _depth(metrics: Sequence[Metric], depth: int, benchmark: Benchmark) -> int:
                 f"{metric} compares the scores of the whole gallery, and --depth {depth} keeps those of {depth} of {size} pictures",
                 f"pass --depth {size}, or call parabench.metrics.spearman on score vectors",
             )
-    if depth < 1 or (depth > size and depth != DEPTH):
-        raise UsageError(f"--depth {depth} does not fit the gallery of {size} pictures", f"choose 1 to {size}")
-    return min(size, max([depth, *(metric.k or 1 for metric in metrics)]))
+    if depth > size:
+        raise UsageError(f"--depth {depth} does not fit the gallery of {size} pictures", f"choose 1 to {size}, or leave it out")
+    return max([depth, *(metric.k or 1 for metric in metrics)])
 
 
 def _ranked(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,12 @@ def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
         add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
     task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}
     return task
+
+
+def accuracy_name(*chances: Mapping[str, float], most: float = 0.5) -> str:
+    """The recall that stands for accuracy in galleries with these chances: ``R@10``, or the deepest of ``R@5`` and ``R@1``
+    where ten pictures are too large a part of a gallery (chance above ``most``) to tell who finds the right one."""
+    return next((name for name in ("R@10", "R@5") if all(chance.get(name, 1.0) <= most for chance in chances)), "R@1")
 
 
 def add_ranks(

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from parabench.columns import read_parquet
 from parabench.errors import DataError, ParabenchError, UsageError
+from parabench.evaluate.collapse import collapsed
 from parabench.evaluate.result import Result
 from parabench.retrieval.rankings import Rankings
 from parabench.storage import atomic_path, disk_errors, sha256_file
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULT, PAIRS, RANKINGS = "result.json", "pairs.parquet", "rankings.parquet"
+PAGE = "report.html"
+
+
+def drawn_files(folder: Path) -> list[Path]:
+    """The figures and tables of a run's page: what ``plots/`` and ``tables/`` hold of the kinds that a report writes."""
+    return [
+        path for path in (*(folder / "plots").glob("*.*"), *(folder / "tables").glob("*.*")) if path.suffix in (".svg", ".png", ".md", ".tex")
+    ]
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,11 @@ class Run:
     ) -> Run:
         """Write all files beside those of an earlier run, then put them in their place together, ``result.json`` last.
 
+        The page, figures and tables of an earlier run with other numbers are removed.
+
         ``rankings`` and ``pairs`` are ``None`` for a run that ranked no pairs; ``rows`` are those of other tasks.
         """
+        same = _numbers(folder) == _told(result)
         tables = {f"{task}.parquet": table for task, table in (rows or {}).items()}
         result.files = {}
         with ExitStack() as staged:  # left in reverse, and without replacing anything after an error
@@ -81,12 +93,20 @@ class Run:
             result.write(last)
             if not (folder / RESULT).exists():  # a kill between the renames leaves an unfinished run, not somebody's files
                 result.model_copy(update={"status": "running", "files": {}}).write(folder / RESULT)
+        if not same:
+            for stale in (folder / PAGE, *drawn_files(folder)):
+                stale.unlink(missing_ok=True)
         return cls(folder, result)
 
     @cached_property
     def rankings(self) -> Rankings:
         """The rankings from which every number of the run can be recomputed."""
         return Rankings.read(self._file(RANKINGS))
+
+    @cached_property
+    def scored(self) -> Rankings:
+        """The rankings that the run's numbers are of: :attr:`rankings`, or those in which pictures that look the same count as one."""
+        return collapsed(self.rankings) if self.result.settings.get("collapse_duplicates") else self.rankings
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -123,6 +143,18 @@ class Run:
         except KeyError:
             known = [f"{name}:{key}" for name, entry in self.result.tasks.items() for key in entry.metrics]
             raise UsageError(f"the run in {self.folder} has no {task}:{metric}", f"it has {', '.join(known)}") from None
+
+
+def _told(result: Result) -> tuple[Any, ...]:
+    """What a page shows of a result."""
+    return result.model, result.dataset, result.tasks, result.warnings
+
+
+def _numbers(folder: Path) -> tuple[Any, ...] | None:
+    try:
+        return _told(Result.read(folder / RESULT))
+    except ParabenchError:
+        return None
 
 
 def claim(folder: Path, model_fingerprint: str, dataset_fingerprint: str, *, overwrite: bool) -> None:

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from parabench.evaluate.evaluate import warnings_of
 from parabench.evaluate.items import Items
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import Resampling
 from parabench.evaluate.result import TaskResult
 from parabench.evaluate.retrieval import retrieval_task
+from parabench.evaluate.warnings import warnings_of
 from parabench.leaderboard.reference import Reference
 from parabench.metrics import parse
 from parabench.retrieval.rankings import Rankings

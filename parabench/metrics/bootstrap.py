@@ -296,11 +296,12 @@ def bootstrap_parts(
 def cluster_bootstrap_median(
     values: Floats, clusters: NDArray[Any], *, n_resamples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> Estimate:
-    """The median with its percentile interval over resampled clusters (the lower median within a resample).
+    """The median with its percentile interval over resampled clusters; of an even number, the mean of the middle two.
 
-    No resample is sorted: the α-quantile of the resampled medians is the smallest value v for which a share
-    of α of the resamples has at least half of its weight at or below v, so v is bracketed among the
-    distinct values.
+    Resamples are not sorted.  A resample's lower middle is the smallest value with at least half of the weight at or below
+    it, its upper middle the smallest with more than half, and the α-quantile of either over the resamples is the smallest
+    value that a share of α of them has reached; so it is bracketed among the distinct values.  Where the quantiles of
+    both are one value, it is that of the median; where they differ (few pictures), the medians themselves are computed.
 
     Raises:
         DataError: no rows, or a NaN among the values.
@@ -313,13 +314,18 @@ def cluster_bootstrap_median(
         return Estimate(median, None, None, len(table), found)
     resamples = draws(found, n_resamples, seed)
     distinct, place = np.unique(table, return_inverse=True)
-    ends = _median_quantiles([(1 - level) / 2, (1 + level) / 2], distinct, place, codes, resamples)
-    return Estimate(median, ends[0], ends[1], len(table), found)
+    levels = [(1 - level) / 2, (1 + level) / 2]
+    lower, upper = _middle_quantiles(levels, distinct, place, codes, resamples)
+    if lower != upper:
+        medians = _resampled_medians(distinct, place, codes, resamples)
+        lower = np.quantile(medians, levels, method="inverted_cdf").tolist()
+    return Estimate(median, lower[0], lower[1], len(table), found)
 
 
-def _median_quantiles(
+def _middle_quantiles(
     levels: Sequence[float], distinct: Floats, place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws
-) -> list[float]:
+) -> tuple[list[float], list[float]]:
+    """The quantiles of the resamples' lower middles, and of their upper ones."""
     n, ordered = len(place), np.sort(place)
     below = (place <= ordered[(n - 1) // 2]).astype(np.float64)
     spread = np.sqrt((np.bincount(codes, below - below.mean()) ** 2).sum()) / n  # of the share at or below the median
@@ -327,26 +333,40 @@ def _median_quantiles(
     expected = np.array([NormalDist().inv_cdf(level) for level in levels])
     offsets = (expected[:, None] + np.linspace(-_REACH, _REACH, _CANDIDATES)).ravel()
     tried = np.unique(ordered[np.clip((0.5 + spread * offsets) * n, 0, n - 1).astype(np.int64)])
-    share = {len(distinct) - 1: 1.0}  # every resample has all of its weight at or below the largest value
+    share = {len(distinct) - 1: (1.0, 1.0)}  # every resample has all of its weight at or below the largest value
     while len(tried):
-        share |= dict(zip(tried.tolist(), _share_reached(tried, place, codes, resamples).tolist(), strict=True))
+        balance = _balance(tried, place, codes, resamples)
+        reached = ((balance >= 0).mean(axis=1).tolist(), (balance > 0).mean(axis=1).tolist())
+        share |= dict(zip(tried.tolist(), zip(*reached, strict=True), strict=True))
         brackets = [
-            (max((at + 1 for at, s in share.items() if s < level), default=0), min(at for at, s in share.items() if s >= level))
-            for level in levels
-        ]
+            (max((at + 1 for at, s in share.items() if s[side] < level), default=0), min(at for at, s in share.items() if s[side] >= level))
+            for side in (0, 1) for level in levels
+        ]  # fmt: skip
         between = [np.linspace(low, high - 1, _CANDIDATES).astype(np.int64) for low, high in brackets if low < high]
         tried = np.unique(np.concatenate(between)) if between else tried[:0]
-    return [float(distinct[high]) for _, high in brackets]
+    ends = [float(distinct[high]) for _, high in brackets]
+    return ends[: len(levels)], ends[len(levels) :]
 
 
-def _share_reached(
-    tried: NDArray[np.int64], place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws
-) -> Floats:
-    """The share of resamples whose median is at or below each tried value."""
-    # Σ w (2·[x ≤ v] − 1) ≥ 0 means that half of the weight lies at or below v; small integers are exact in float32
-    balance = np.stack([np.bincount(codes, 2.0 * (place <= at) - 1, resamples.n_clusters) for at in tried])
-    share: Floats = (resamples.sums(balance.astype(np.float32)) >= 0).mean(axis=1)
-    return share
+def _balance(tried: NDArray[np.int64], place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws) -> Floats:
+    """Σ w (2·[x ≤ v] − 1) of each tried value and resample: at least 0 where half of the weight lies at or below v."""
+    factors = np.stack([np.bincount(codes, 2.0 * (place <= at) - 1, resamples.n_clusters) for at in tried])
+    return resamples.sums(factors.astype(np.float32))  # small integers are exact in float32
+
+
+def _resampled_medians(distinct: Floats, place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws) -> Floats:
+    """The median of each resample ``(n_resamples,)``, all distinct values tried from the smallest on."""
+    middles = np.full((2, resamples.n_resamples), -1, np.int64)
+    for start in range(0, len(distinct), _TOGETHER):
+        tried = np.arange(start, min(start + _TOGETHER, len(distinct)))
+        balance = _balance(tried, place, codes, resamples)
+        for middle, reached in zip(middles, (balance >= 0, balance > 0), strict=True):
+            new = (middle < 0) & reached.any(axis=0)
+            middle[new] = tried[reached[:, new].argmax(axis=0)]
+        if (middles >= 0).all():
+            break
+    medians: Floats = distinct[middles].mean(axis=0)
+    return medians
 
 
 def _check(table: Floats, clusters: Sequence[Any] | NDArray[Any]) -> None:

@@ -28,10 +28,11 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{number(low, hundred=hundred)}, {number(high, hundred=hundred)}]"
 
 
-def value_of(measure: Measure) -> str:
-    """The value with the decimals of its interval."""
+def value_of(measure: Measure, *, like: Measure | None = None) -> str:
+    """The value with the decimals of its interval, or of the number that it is a part of (``like``)."""
     ends = [abs(end) for end in (measure.ci_low, measure.ci_high) if end is not None]
-    return number(measure.value, hundred=max(ends, default=0.0) > 1)
+    whole = [] if like is None else [abs(end) for end in (like.value, like.ci_low, like.ci_high) if end is not None]
+    return number(measure.value, hundred=max([*ends, *whole], default=0.0) > 1)
 
 
 def measured(measure: Measure | None) -> str:
@@ -59,3 +60,8 @@ def p_value(p: float | None) -> str:
 def count(n: int) -> str:
     """``9,355``."""
     return f"{n:,}"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 pair``, ``9,355 pairs``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -111,9 +111,11 @@ def _examples(run: Run, name: str, metric: str | None, thumbs: Thumbnails, bench
 
 def _most_useful(runs: Sequence[Run]) -> int:
     """The run whose strips teach most: the one that finds the right picture most often, preferring one that looks at pictures."""
+    accuracy = accuracy_metric([run.result for run in runs]) or ""
+
     def merit(place: int) -> tuple[bool, float]:
         result = runs[place].result
-        recall = measure_of(result, "retrieval", "R@10")
+        recall = measure_of(result, "retrieval", accuracy)
         return result.settings.get("gallery") != "captions", recall.value if recall else 0.0
 
     return max(range(len(runs)), key=merit)

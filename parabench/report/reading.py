@@ -9,12 +9,18 @@ import numpy as np
 from parabench.errors import UsageError
 from parabench.evaluate.comparison import Comparison, Contrast
 from parabench.evaluate.result import Measure, Result
+from parabench.evaluate.retrieval import accuracy_name
 from parabench.evaluate.run import Run
 from parabench.metrics import compute, parse
 from parabench.report.numbers import count, interval, measured, number, p_value, percent
 from parabench.report.result_tables import accuracy_metric, lead_metric, measure_of
 
 _WITHIN = {"1": "the first", "5": "among the first five", "10": "among the first ten"}
+_FIRST = {"1": "first", "5": "in the first five", "10": "in the first ten"}
+
+
+_NEVER = 5
+"""Pictures with which a sign-flip test can't reach p = .05: the most extreme of 2^5 patterns and its opposite are .0625."""
 
 
 def is_useless(result: Result) -> bool:
@@ -33,23 +39,29 @@ def reading(results: Sequence[Result]) -> str:
         return " ".join(_without_pairs(result) for result in results)
     sentences = []
     useful = [result for result in results if not is_useless(result)]
-    best = max(useful or results, key=lambda result: _value(result, "retrieval", "R@10"))
+    accuracy = accuracy_metric(results)
+    recalls = [_value(result, accuracy) for result in useful or results]
+    first = [result for result, recall in zip(useful or results, recalls, strict=True) if recall == max(recalls)]
+    best = first[0]
     measure = best.tasks["paraphrase"].metrics[name]
     floor = f" (unrelated captions: {number(measure.floor)})" if measure.floor is not None else ""
-    recall = measure_of(best, "retrieval", "R@10")
-    found = f", and it has the right picture in the first ten for {percent(recall.value)} of captions" if recall else ""
+    recall = None if accuracy is None else measure_of(best, "retrieval", accuracy)
+    within = "" if accuracy is None else _FIRST[accuracy.removeprefix("R@")]
+    found = f", and it has the right picture {within} for {percent(recall.value)} of captions" if recall else ""
     agree = f"results for a caption and for its paraphrase agree to {name} = {measured(measure)}, where 1 is the same pictures in the same order{floor}{found}."
-    if len(results) > 1:
+    if len(first) > 1 and recall is not None:
+        sentences.append(f"{_listed(first)} find the right picture {within} equally often; with {best.model.spec}, {agree}")
+    elif len(results) > 1 and recall is not None:
         sentences.append(f"Of these, {best.model.spec} finds the right pictures most often: its {agree}")
     elif useful:
         sentences.append(f"With {best.model.spec}, {agree}")
     useless = [result for result in results if is_useless(result)]
     if useless:
-        names = " and ".join(result.model.spec for result in useless)
-        verb, it = ("look", "they return") if len(useless) > 1 else ("looks", "it returns")
-        sentences.append(f"{names} {verb} perfectly stable and {'are' if len(useless) > 1 else 'is'} useless: {it} the same pictures whatever is asked.")
-    elif (flip := best.tasks["paraphrase"].metrics.get("flip@10")) is not None:
-        sentences.append(f"For {percent(flip.value)} of the pairs only one of the two wordings finds the right picture in the first ten.")
+        verb, are, it = ("look", "are", "they return") if len(useless) > 1 else ("looks", "is", "it returns")
+        perfectly = " perfectly" if all(result.tasks["paraphrase"].metrics[name].value >= 0.95 for result in useless) else ""
+        sentences.append(f"{_listed(useless)} {verb}{perfectly} stable and {are} useless: {it} the same pictures whatever is asked.")
+    elif accuracy is not None and (flip := best.tasks["paraphrase"].metrics.get(f"flip@{accuracy.removeprefix('R@')}")) is not None:
+        sentences.append(f"For {percent(flip.value)} of the pairs only one of the two wordings finds the right picture {within}.")
     return " ".join(sentences)
 
 
@@ -87,7 +99,7 @@ def _without_pairs(result: Result) -> str:
 
 
 def _kept(run: Run) -> str:
-    rankings = run.rankings
+    rankings = run.scored
     depth = min(10, rankings.depth)
     rows = rankings.rows("paraphrase")
     kept = compute([parse(f"O@{depth}")], rankings.top[rankings.caption_row[rows]], rankings.top[rows])[f"O@{depth}"]
@@ -119,7 +131,9 @@ def verdicts(comparison: Comparison, names: dict[str, str]) -> list[str]:
     sentences = []
     for run in comparison.runs[1:]:
         own = {contrast.metric: contrast for contrast in comparison.contrasts if contrast.run == run.label}
-        chosen = [metric for metric in dict.fromkeys((comparison.metrics[0], "R@10")) if metric in own]
+        size = comparison.dataset.n_images
+        accuracy = accuracy_name({f"R@{k}": k / size for k in (1, 5, 10)}) if size else "R@10"
+        chosen = [metric for metric in dict.fromkeys((comparison.metrics[0], accuracy)) if metric in own]
         sentences += [_verdict(own[metric], names[run.label], names[comparison.runs[0].label], useless) for metric in chosen]
     return sentences
 
@@ -141,8 +155,12 @@ def _verdict(contrast: Contrast, name: str, reference: str, useless: Collection[
         what = "better at finding the right picture" if metric.startswith("R@") else "more stable" if similar else f"higher on {metric}"
         but = ", and useless all the same: it returns the same pictures whatever is asked" if similar and name in useless else ""
         return f"{name} is {what} than {reference} ({numbers}){but}."
+    if contrast.clusters <= _NEVER:
+        return f"{name} and {reference}: {contrast.clusters} pictures are too few for a test to show any difference ({numbers})."
     detectable = contrast.minimum_detectable
-    seen = f"; this set would show a difference of {number(detectable)} or more four times in five" if detectable else ""
+    seen = ""
+    if detectable and abs(difference) < detectable:  # else the rule of thumb and the test disagree, and the test is right
+        seen = f"; this set would show a difference of {number(detectable)} or more four times in five"
     return f"No difference between {name} and {reference} is shown ({numbers}{seen})."
 
 
@@ -154,6 +172,12 @@ def _is_similarity(metric: str) -> bool:
     return True
 
 
-def _value(result: Result, task: str, name: str) -> float:
-    measure = measure_of(result, task, name)
+def _value(result: Result, recall: str | None) -> float:
+    measure = None if recall is None else measure_of(result, "retrieval", recall)
     return measure.value if measure is not None else 0.0
+
+
+def _listed(results: Sequence[Result]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    names = [result.model.spec for result in results]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.evaluate.result import Result
+from parabench.evaluate.run import drawn_files
 from parabench.report.figures import Figure
-from parabench.report.numbers import count, number
+from parabench.report.numbers import counted, number
 from parabench.report.table import Table, write_tables
 from parabench.storage import write_text
 from parabench.version import __version__
@@ -46,9 +47,8 @@ def write_page(page: Path, template: str, sections: Sequence[tuple[str, str, Any
 def write_files(folder: Path, figures: Iterable[Figure], tables: Iterable[Table]) -> None:
     """Write ``plots/*.svg|png`` and ``tables/*.md|tex``, of figures too, in place of those of an earlier page."""
     figures = list(figures)
-    for stale in (*(folder / "plots").glob("*.*"), *(folder / "tables").glob("*.*")):
-        if stale.suffix in (".svg", ".png", ".md", ".tex"):
-            stale.unlink()
+    for stale in drawn_files(folder):
+        stale.unlink()
     for figure in figures:
         figure.write(folder / "plots")
     write_tables([*tables, *(figure.table for figure in figures if figure.table is not None)], folder / "tables")
@@ -61,5 +61,5 @@ def set_line(result: Result) -> str:
     if not dataset.n_pairs:
         return f"{dataset.name}{split}"
     own = next((m.clusters for m in result.tasks["paraphrase"].metrics.values()), dataset.n_images) if "paraphrase" in result.tasks else dataset.n_images
-    searched = "" if own == dataset.n_images else f", {count(dataset.n_images)} pictures searched"
-    return f"{dataset.name}{split}: {count(dataset.n_pairs)} pairs of {count(own)} pictures{searched}"
+    searched = "" if own == dataset.n_images else f", {counted(dataset.n_images, 'picture')} searched"
+    return f"{dataset.name}{split}: {counted(dataset.n_pairs, 'pair')} of {counted(own, 'picture')}{searched}"

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from parabench.evaluate.comparison import Comparison
 from parabench.evaluate.paraphrase import DEFAULT_METRICS
 from parabench.evaluate.result import Measure, Result
+from parabench.evaluate.retrieval import accuracy_name
 from parabench.report.numbers import count, interval, measured, number, p_value, value_of
 from parabench.report.table import Table
-
-BESIDE = (("R@1", "R@1"), ("R@10", "R@10"), ("R@10 para.", "R@10 paraphrase"))
-"""Heading and metric of the columns of accuracy beside those of stability."""
 
 
 def measure_of(result: Result, task: str, metric: str) -> Measure | None:
@@ -28,8 +26,17 @@ def lead_metric(results: Sequence[Result]) -> str | None:
 
 
 def accuracy_metric(results: Sequence[Result]) -> str | None:
-    """The recall that stands for accuracy: ``R@10``, or a smaller depth where a gallery is smaller; ``None`` without retrieval."""
-    return next((name for name in ("R@10", "R@5", "R@1") if all(measure_of(result, "retrieval", name) for result in results)), None)
+    """The recall that stands for accuracy: ``R@10``, or a smaller depth where a gallery is small; ``None`` without retrieval."""
+    if not all("retrieval" in result.tasks for result in results):
+        return None
+    name = accuracy_name(*(result.tasks["retrieval"].details.get("chance", {}) for result in results))
+    return name if all(measure_of(result, "retrieval", name) for result in results) else None
+
+
+def beside(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Heading and metric of the columns of accuracy beside those of stability."""
+    name = accuracy_metric(results) or "R@10"
+    return [*((recall, recall) for recall in dict.fromkeys(("R@1", name, "R@10"))), (f"{name} para.", f"{name} paraphrase")]
 
 
 def similarities(results: Sequence[Result]) -> list[str]:
@@ -48,10 +55,11 @@ def table_columns(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     led = [measure_of(result, "paraphrase", lead) for result, lead in zip(results, leads, strict=True)]
     stable = [(name, [measured(measure_of(result, "paraphrase", name)) for result in results]) for name in shown]
     floors = [number(m.floor) if m is not None and m.floor is not None else "" for m in led]
-    accurate = [(heading, [measured(measure_of(result, "retrieval", name)) for result in results]) for heading, name in BESIDE]
+    accurate = [(heading, [measured(measure_of(result, "retrieval", name)) for result in results]) for heading, name in beside(results)]
+    flip = f"flip@{(accuracy_metric(results) or 'R@10').removeprefix('R@')}"
     heard = [
         (heading, [measured(measure_of(result, "paraphrase", name.format(lead))) for result, lead in zip(results, leads, strict=True)])
-        for heading, name in (("flip@10", "flip@10"), ("foil-gap", "foil-gap({})"), ("foil-AUC", "foil-AUC({})"))
+        for heading, name in ((flip, flip), ("foil-gap", "foil-gap({})"), ("foil-AUC", "foil-AUC({})"))
     ]
     columns = [*stable[:1], ("floor", floors), *stable[1:], *accurate, *heard]
     return [(heading, cells) for heading, cells in columns if any(cells)]
@@ -77,9 +85,9 @@ def task_tables(results: Sequence[Result], names: Sequence[str]) -> list[Table]:
     for task in tasks:
         held = [(name, result.tasks[task]) for name, result in zip(names, results, strict=True) if task in result.tasks]
         metrics = dict.fromkeys(metric for _, entry in held for metric in entry.metrics)
-        rows = [(metric, name, entry.metrics[metric]) for metric in metrics for name, entry in held if metric in entry.metrics]
+        rows = [(metric, name, value_of(entry.metrics[metric]), entry.metrics[metric]) for metric in metrics for name, entry in held if metric in entry.metrics]
         rows += [
-            (f"{metric}, {kind}", name, measure)
+            (f"{metric}, {kind}", name, value_of(measure, like=entry.metrics[metric]), measure)
             for metric in metrics for name, entry in held if metric in entry.metrics
             for kind, measure in (entry.metrics[metric].by_kind or {}).items()
         ]  # fmt: skip
@@ -148,18 +156,14 @@ def signed(value: float) -> str:
     return number(value) if value < 0 else f"+{number(value)}"
 
 
-def _measures(name: str, caption: str, rows: Sequence[tuple[str, str, Measure]], *, several: bool) -> Table:
+def _measures(name: str, caption: str, rows: Sequence[tuple[str, str, str, Measure]], *, several: bool) -> Table:
     optional = [(heading, field) for heading, field in (("floor", "floor"), ("ceiling", "ceiling"), ("normalised", "normalised"))
-                if any(getattr(measure, field) is not None for _, _, measure in rows)]  # fmt: skip
+                if any(getattr(measure, field) is not None for _, _, _, measure in rows)]  # fmt: skip
     return Table(
         name, caption, ("metric", *(("model",) if several else ()), "value", "95 %", *(heading for heading, _ in optional), "n", "pictures"),
         tuple(
-            (metric, *((model,) if several else ()), _value(metric, m), interval(m.ci_low, m.ci_high),
+            (metric, *((model,) if several else ()), f"{m.value:g}" if metric.startswith("MedR") else value, interval(m.ci_low, m.ci_high),
              *(number(getattr(m, field)) for _, field in optional), count(m.n), count(m.clusters))
-            for metric, model, m in rows
+            for metric, model, value, m in rows
         ), n_text_columns=2 if several else 1,
     )  # fmt: skip
-
-
-def _value(metric: str, measure: Measure) -> str:
-    return f"{measure.value:g}" if metric.startswith("MedR") else value_of(measure)

@@ -70,11 +70,11 @@ class StripMaker:
 
     def __init__(self, run: Run, name: str, thumbs: Thumbnails, benchmark: Benchmark | None = None) -> None:
         self._run, self._name, self._thumbs, self._benchmark = run, name, thumbs, benchmark
-        self._rows = run.rankings.rows("paraphrase")
+        self._rows = run.scored.rows("paraphrase")
 
     def example(self, row: int, metric: str, *, foil: bool = True) -> Example:
         """The strips of the pair in row ``row`` of ``run.pairs``."""
-        rankings, pair = self._run.rankings, self._run.pairs.iloc[row]
+        rankings, pair = self._run.scored, self._run.pairs.iloc[row]
         query = int(self._rows[row])
         caption_at = int(rankings.caption_row[query])
         before, after = compare_words(pair["caption"], pair["paraphrase"])
@@ -98,7 +98,7 @@ class StripMaker:
         return Example(self._name, pair["kind"] or "", metric, float(pair[metric]), target, strips)
 
     def _top(self, at: int) -> list[str]:
-        rankings = self._run.rankings
+        rankings = self._run.scored
         return [rankings.gallery[image] for image in rankings.top[at, :SHOWN].tolist()]
 
     @cached_property
@@ -106,7 +106,7 @@ class StripMaker:
         """Caption id → the row of its first foil and the foil's text, which rankings know by its hash."""
         if self._benchmark is None:
             return {}
-        rankings = self._run.rankings
+        rankings = self._run.scored
         texts = {sha256_text(text): text for text in self._benchmark.foils["foil"].to_pylist()}
         found: dict[str, tuple[int, str]] = {}
         for row in np.flatnonzero(np.array(rankings.role) == "foil").tolist():

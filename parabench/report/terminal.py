@@ -22,7 +22,8 @@ def print_runs(runs: Sequence[Run]) -> None:
     console = Console(soft_wrap=False, markup=False, emoji=False)  # model specs and kinds are data
     wide = console.width >= 150
     if first.n_pairs:
-        console.print(f"{set_line(results[0])}; 95 % intervals over pictures of the pairs", highlight=False)
+        intervals = "; 95 % intervals over pictures of the pairs" if any(_has_intervals(result) for result in results) else ""
+        console.print(f"{set_line(results[0])}{intervals}", highlight=False)
     if len(runs) == 1:
         table = Table("metric", Column(results[0].model.spec, overflow="fold"), box=None)
         for heading, cells in table_columns(results):
@@ -31,7 +32,8 @@ def print_runs(runs: Sequence[Run]) -> None:
             table.add_row(f"  {kind}", f"{cell}  n={n:,}")
     else:
         # on 80 columns the rest is in the page and in --json
-        narrow = {*similarities(results)[:3], accuracy_metric(results), "R@10 para.", "foil-AUC"}
+        accurate = accuracy_metric(results)
+        narrow = {*similarities(results)[:3], accurate, f"{accurate} para.", "foil-AUC"}
         columns = [column for column in table_columns(results) if wide or column[0] in narrow]
         table = Table("model", *(heading for heading, _ in columns), box=None, padding=(0, 1, 0, 0))
         for row, result in enumerate(results):
@@ -43,6 +45,10 @@ def print_runs(runs: Sequence[Run]) -> None:
     console.print(reading(results), highlight=False)
     for run in runs:
         console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)
+
+
+def _has_intervals(result: Result) -> bool:
+    return any(measure.ci_low is not None for entry in result.tasks.values() for measure in entry.metrics.values())
 
 
 def _kind_rows(result: Result) -> list[tuple[str, str, int]]:

@@ -10,6 +10,7 @@ import parabench
 from parabench.data.duplicates import duplicate_groups, picture_hash
 from parabench.errors import DataError, UsageError
 from parabench.evaluate import Run, rescore
+from parabench.report.reading import plain_reading
 from parabench.retrieval.queries import lexical_distance
 
 N, DIM = 230, 12
@@ -275,8 +276,59 @@ def test_duplicates_are_reported_and_collapsed_on_request(tmp_path):
     assert runs["cold"].result.tasks == runs["warm"].result.tasks
     assert runs["collapsed"].value("R@1", "retrieval") == 1.0 and not any("look like" in t for t in runs["collapsed"].result.warnings)
     assert runs["collapsed"].rankings.depth == 21, "what is stored is not collapsed"
+    assert runs["collapsed"].pairs["image_id"].tolist() == ["20", "5"]
+    assert runs["collapsed"].result.tasks["retrieval"].details["chance"]["R@1"] == 1 / 20, "twenty pictures can be told apart"
     with pytest.raises(UsageError, match="21 deep"):
         parabench.evaluate(Colours(), benchmark, out=tmp_path / "x", metrics=["AO@21"], collapse_duplicates=True)
+
+
+def test_runs_without_duplicates_are_compared_without_them(tmp_path):
+    (tmp_path / "photos").mkdir()
+    rows = "image_id,caption,paraphrase\n"
+    for i in range(12):
+        for copy in (0, 50):  # every picture stands twice, each with a pair of its own
+            scenery(i).save(tmp_path / "photos" / f"{i + copy}.png", compress_level=1 + copy // 10)
+            rows += f"{i + copy},picture {i} {'again' * bool(copy)},image {i}\n"
+    (tmp_path / "pairs.csv").write_text(rows)
+    benchmark = parabench.load(tmp_path / "pairs.csv", images=[tmp_path / "photos"])
+
+    def run(name, **options):
+        encoder = Colours()
+        encoder.fingerprint = encoder.spec = name
+        return parabench.evaluate(encoder, benchmark, out=tmp_path / name, n_resamples=50, metrics=["AO@5"], **options)
+
+    one, other, plain = run("one", collapse_duplicates=True), run("other", collapse_duplicates=True), run("plain")
+    metrics = {name: measure for task in one.result.tasks.values() for name, measure in task.metrics.items()}
+    assert one.value("R@1", "retrieval") == 1 and metrics["AO@5"].clusters == 12, "a picture and its copy are one cluster"
+    comparison = parabench.compare(one, other, metrics=["AO@5", "R@1", "R@5 paraphrase"])
+    for name, measure in comparison.runs[0].metrics.items():
+        assert (measure.value, measure.clusters) == (metrics[name].value, metrics[name].clusters)
+    assert any("count as one" in text for text in comparison.notes)
+    assert f"{run_reading(one)} of the first 10" in plain_reading(one)[0]
+    with pytest.raises(DataError, match="count as one for one and not for plain"):
+        parabench.compare(one, plain)
+
+
+def run_reading(run):
+    """How many of the first ten stay, from the rankings that the run scored."""
+    rankings = run.scored
+    rows = rankings.rows("paraphrase")
+    return f"{np.mean([len(set(rankings.top[rankings.caption_row[r], :10].tolist()) & set(rankings.top[r, :10].tolist())) for r in rows]):.1f}"
+
+
+def test_few_pictures_are_not_called_chance(tmp_path):
+    (tmp_path / "gallery.csv").write_text("image_id\n" + "".join(f"{i}\n" for i in range(1000)))
+    (tmp_path / "pairs.csv").write_text("image_id,caption,paraphrase\n" + "".join(f"{i},{i} one,{i} two\n" for i in range(5)))
+    found = Texts()
+    # two of five captions name their own picture, the others one far away
+    found.vector = lambda text: Vectors.encode_images(found, [str(int(text.split()[0]) + (0 if int(text.split()[0]) < 2 else 500))])[0]
+    run = parabench.evaluate(found, tmp_path / "pairs.csv", gallery=tmp_path / "gallery.csv", out=tmp_path / "r", metrics=["AO@10"], n_resamples=300)
+    assert run.value("R@10", "retrieval") == pytest.approx(0.4) and not any("chance" in text for text in run.result.warnings)
+    run = parabench.evaluate("random:8", tmp_path / "pairs.csv", gallery=tmp_path / "gallery.csv", out=tmp_path / "n", metrics=["AO@10"], n_resamples=300)
+    assert any("is at chance" in text for text in run.result.warnings)
+    found.vector = lambda text: Vectors.encode_images(found, ["01340"[int(text.split()[0])]])[0]  # three of five name another's picture
+    near = parabench.evaluate(found, tmp_path / "pairs.csv", out=tmp_path / "s", metrics=["AO@1"], n_resamples=300)
+    assert any("R@1 = 0.400 of 5 pictures can't be told from chance (0.200)" in text for text in near.result.warnings)
 
 
 @pytest.mark.parametrize("size", [3, 12, 60])
@@ -288,9 +340,10 @@ def test_stable_but_useless_in_galleries_of_every_size(tmp_path, size):
     good = Texts()
     good.vector = lambda text: Vectors.encode_images(good, [text.split()[0]])[0]
     found = parabench.evaluate(good, tmp_path / "pairs.csv", out=tmp_path / "g", metrics=metrics, n_resamples=300)
-    assert found.value(metrics[0]) == 1 and found.result.warnings == [], "a perfect model is stable and useful"
+    assert found.value(metrics[0]) == 1, "a perfect model is stable and useful"
+    assert [text.split(",")[0] for text in found.result.warnings] == ([f"{metrics[0]} looks at {min(size, 10)} of {size} pictures"] if size < 20 else [])
     random = parabench.evaluate("random:8", tmp_path / "pairs.csv", out=tmp_path / "r", metrics=metrics, n_resamples=300)
-    assert not any("stable but useless" in text for text in random.result.warnings) or size == 3
+    assert not any("stable but useless" in text for text in random.result.warnings)
 
 
 def test_one_pair_and_one_picture(tmp_path):

@@ -65,6 +65,19 @@ def test_a_run_that_can_not_be_written_leaves_the_earlier_one_whole(pairs, tmp_p
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")], "nothing half-written stays"
 
 
+def test_a_page_does_not_outlive_its_numbers(pairs, tmp_path):
+    from parabench.report import write_report
+
+    run = evaluate(pairs, tmp_path / "run")
+    write_report([run], None, [], tmp_path / "run" / "report.html")
+    (tmp_path / "run" / "plots" / "mine.txt").write_text("a note")
+    evaluate(pairs, tmp_path / "run")
+    assert "random:8" in (tmp_path / "run" / "report.html").read_text(), "the same numbers keep their page"
+    evaluate(pairs, tmp_path / "run", model="random:16", overwrite=True)
+    left = sorted(str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert left == ["pairs.parquet", "plots/mine.txt", "rankings.parquet", "result.json"]
+
+
 @pytest.mark.parametrize("renamed", [0, 1, 2, 3])
 def test_a_kill_between_the_renames_leaves_a_folder_that_the_same_command_fills(pairs, tmp_path, renamed):
     code = (

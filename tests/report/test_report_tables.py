@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parabench.evaluate import Measure
-from parabench.report.numbers import interval, measured, number, p_value, percent
+from parabench.report.numbers import interval, measured, number, p_value, percent, value_of
 from parabench.report.table import Table, escape_latex, escape_markdown, write_tables
 
 
@@ -46,6 +46,12 @@ def rendered(markdown):
     reader = Cells()
     reader.feed(MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table").render(markdown))
     return reader
+
+
+def test_parts_are_on_the_scale_of_the_whole():
+    whole = Measure(value=8.2, ci_low=1.0, ci_high=15.0, n=9, clusters=9)
+    part = Measure(value=0.253, ci_low=None, ci_high=None, n=3, clusters=3)
+    assert (value_of(part, like=whole), value_of(part), value_of(whole)) == ("0.25", ".253", "8.20")
 
 
 def check_markdown(cells):

@@ -68,6 +68,44 @@ def test_tables_show_what_was_asked_for(sixty, tmp_path, capsys):
         assert "60 pairs of 60 pictures" in out
 
 
+@pytest.mark.parametrize("size", [5, 12])
+def test_small_galleries_show_accuracy_and_the_better_model(tmp_path, capsys, size):
+    path = tmp_path / "few.csv"
+    path.write_text("image_id,caption,paraphrase\n" + "".join(f"{n},{n} is a thing,{n} it is\n" for n in range(size)))
+    worse, better = Own(swap=1), Own()
+    worse.spec, better.spec = "worse", "better"
+    runs = [evaluate(path, tmp_path / encoder.spec, model=encoder, metrics=["AO@3"]) for encoder in (worse, better)]
+    print_runs(runs)
+    said = " ".join(capsys.readouterr().out.split())
+    recall = "R@1" if size == 5 else "R@5"
+    assert f"{recall} " in said and f"{recall} para." in said and "Of these, better finds the right pictures most often" in said
+    again = Own()
+    again.spec = again.fingerprint = "again"
+    print_runs([*runs, evaluate(path, tmp_path / "again", model=again, metrics=["AO@3"])])
+    assert "better and again find the right picture" in " ".join(capsys.readouterr().out.split())
+    comparison = parabench.compare(*runs)
+    print_comparison(comparison)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("5 pictures are too few for a test to show any difference" in said) == (size == 5)
+    assert ("better is better at finding the right picture than worse (R@5" in said) == (size == 12)
+
+
+def test_the_rule_of_thumb_does_not_contradict_the_difference():
+    from parabench.evaluate.comparison import Contrast
+    from parabench.report.reading import _verdict
+
+    shown = {"metric": "AO@3", "run": "a", "reference": "b", "value": 0.5, "reference_value": 0.4, "ci_low": -0.01, "ci_high": 0.2, "p": 0.06, "n": 9, "clusters": 9}
+    assert "would show a difference of .150" in _verdict(Contrast(**shown, difference=0.1, minimum_detectable=0.15), "a", "b", ())
+    assert "would show" not in _verdict(Contrast(**shown, difference=0.1, minimum_detectable=0.08), "a", "b", ())
+
+
+def test_one_pair_of_one_picture(tmp_path, capsys):
+    path = tmp_path / "one.csv"
+    path.write_text("image_id,caption,paraphrase\n1,1 is a thing,1 it is\n")
+    print_runs([evaluate(path, tmp_path / "run", Own(), ["AO@1"])])
+    assert capsys.readouterr().out.splitlines()[0] == "one.csv: 1 pair of 1 picture"
+
+
 def test_figures_of_equal_values_are_drawn(tmp_path):
     class Two(Own):
         def encode_images(self, images):
