@@ -10,7 +10,7 @@ import click
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN…")
 @click.option("--metrics", default=None, metavar="LIST",
-              help="Comma-separated: AO@10, R@10, 'R@10 paraphrase', flip@10, 'foil-AUC(AO@10)', … [default: the usual ones].")
+              help="Comma-separated: AO@10, R@10, 'R@10 paraphrase', flip@10, both@10, 'foil-AUC(AO@10)', … [default: the usual ones].")
 @click.option("--intersect", is_flag=True, help="Where pairs or depths differ, compare what all runs share.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap resamples.")
 @click.option("--permutations", type=click.IntRange(1), default=10_000, show_default=True, help="Sign patterns of the permutation test.")

@@ -25,8 +25,8 @@ def serve(ledger: Path, images: Path | None, annotator: str | None, overlap: int
     """Serve the review page of LEDGER on this machine (127.0.0.1); end with Ctrl-C.
 
     \b
-    parabench review serve my-set.ledger --images val2017/
-    parabench review serve my-set.ledger --annotator p1 --overlap 2
+    parabench review serve my-set.ledger.sqlite --images val2017/
+    parabench review serve my-set.ledger.sqlite --annotator p1 --overlap 2
     """
     from parabench.build.ledger import existing_ledger
     from parabench.build.review.agreement import review_agreement

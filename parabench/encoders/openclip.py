@@ -227,7 +227,7 @@ class OpenClipEncoder(NetworkEncoder):
                 f"give ?checkpoint=FILE, or openclip:{self._architecture}/untrained for seeded random weights",
             )
         chosen = DEFAULT_TAGS.get(self._architecture, tags[-1])
-        note(f"openclip:{self._architecture} names no weights: using /{chosen} (others: {', '.join(tags)})")
+        note(f"openclip:{self._architecture} names no weights: using /{chosen} (others: {', '.join(tag for tag in tags if tag != chosen) or 'none'})")
         return str(chosen)
 
     def _weights_file(self) -> Path:

@@ -33,5 +33,12 @@ class _CallablePackage(types.ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> Run:
         return evaluate(*arguments, **options)
 
+    @property
+    def __signature__(self) -> Any:
+        import inspect
 
+        return inspect.signature(evaluate)
+
+
+__doc__ = f"{__doc__}\n\nCalled, ``parabench.evaluate(model, dataset, …)``, it is the function:\n\n{evaluate.__doc__}"
 sys.modules[__name__].__class__ = _CallablePackage

@@ -36,7 +36,7 @@ def compare(
 
     Args:
         *runs: run folders or :class:`Run` objects, at least two.
-        metrics: names such as ``"AO@10"``, ``"R@10"``, ``"R@10 paraphrase"``, ``"flip@10"``,
+        metrics: names such as ``"AO@10"``, ``"R@10"``, ``"R@10 paraphrase"``, ``"flip@10"``, ``"both@10"``,
             ``"foil-AUC(AO@10)"``; by default the runs' first two similarity metrics and the usual ones
             beside them.
         intersect: compare the pairs (and the depth) that all runs have in common, where they differ.

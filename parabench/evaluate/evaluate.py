@@ -94,7 +94,7 @@ def evaluate(
             main numbers stay on the benchmark's own gallery.
         collapse_duplicates: pictures that look the same count as one: any of them is a hit.
         batch_size: items a forward pass; the model's own choice by default.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; asked for and absent is an error.
+        device: of a network: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; asked for and absent is an error.
         precision: ``fp32``, ``bf16`` or ``fp16`` in the network; scores are float32 always.
         engine: ``"local"``, or ``"ray"``: by workers of a Ray cluster, each with the network of its own.
         workers: of the cluster; one a GPU by default, or one a machine where there are none.
@@ -135,6 +135,9 @@ def evaluate(
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
     benchmark = _choose_split(benchmark, split)
+    if benchmark.split is not None:
+        pairs, pictures = benchmark.pairs.num_rows, len(benchmark.image_ids)
+        note(f"split: {benchmark.split} ({pairs:,} pairs, {pictures:,} pictures)" + ("" if split else "; choose another with --split"))
     if len(chosen) != len({str(metric) for metric in chosen}):
         chosen = list({str(metric): metric for metric in chosen}.values())
     depth = _depth(chosen, depth, benchmark)
@@ -251,7 +254,6 @@ def _choose_split(benchmark: Benchmark, split: str | None) -> Benchmark:
         return benchmark if benchmark.split == split else benchmark.select(None if split == "all" else split)
     splits = {value for value in benchmark.pairs["split"].to_pylist() if value}
     if benchmark.split is None and len(splits) > 1 and "test" in splits:
-        note("split: test (choose another with --split)")
         return benchmark.select("test")
     return benchmark
 

@@ -17,8 +17,8 @@ Ints = NDArray[np.int64]
 
 _CONTRAST = re.compile(r"^(foil-AUC|foil-gap)\((.+)\)$", re.IGNORECASE)
 _RECALL = re.compile(r"^(?:R@(\d+)|(MRR))( paraphrase)?$", re.IGNORECASE)
-_FLIP = re.compile(r"^flip@(\d+)$", re.IGNORECASE)
-_EXAMPLES = ["AO@10", "JS@10", "R@1", "R@10", "R@10 paraphrase", "MRR", "MRR paraphrase", "flip@10", "foil-AUC(AO@10)", "foil-gap(AO@10)"]
+_PAIR = re.compile(r"^(flip|both)@(\d+)$", re.IGNORECASE)
+_EXAMPLES = ["AO@10", "JS@10", "R@1", "R@10", "R@10 paraphrase", "MRR", "MRR paraphrase", "flip@10", "both@10", "foil-AUC(AO@10)", "foil-gap(AO@10)"]
 
 
 class Items:
@@ -61,8 +61,10 @@ class Items:
             rows = self.paraphrases if match[3] else self.captions
             ranks = self.rankings.target_rank[rows]
             return (hits(ranks, self._depth(name, match[1])) if match[1] else reciprocal_rank(ranks)), self.image[rows]
-        if match := _FLIP.match(name.strip()):
-            return flips(*self.pair_hits(self._depth(name, match[1]))), self.image[self.paraphrases]
+        if match := _PAIR.match(name.strip()):
+            caption, paraphrase = self.pair_hits(self._depth(name, match[2]))
+            both: Floats = caption * paraphrase
+            return flips(caption, paraphrase) if match[1].lower() == "flip" else both, self.image[self.paraphrases]
         if match := _CONTRAST.match(name.strip()):
             gap, win, caption = self.foil_contrast(str(parse(match[2])))
             return (win if match[1].lower() == "foil-auc" else gap), self.image[caption]
@@ -126,8 +128,8 @@ def canonical_name(name: str) -> str:
     text = " ".join(name.split())
     if match := _RECALL.match(text):
         return (f"R@{match[1]}" if match[1] else "MRR") + (" paraphrase" if match[3] else "")
-    if match := _FLIP.match(text):
-        return f"flip@{match[1]}"
+    if match := _PAIR.match(text):
+        return f"{match[1].lower()}@{match[2]}"
     if match := _CONTRAST.match(text):
         return f"{'foil-AUC' if match[1].lower() == 'foil-auc' else 'foil-gap'}({parse(match[2])})"
     try:

@@ -141,7 +141,9 @@ class Result(BaseModel):
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DataError(f"{path.parent} is not a run folder: it has no result.json") from None
+            if not path.parent.is_dir():
+                raise DataError(f"no such run folder: {path.parent}", "check the path; evaluate says it as 'run: …' when it is done") from None
+            raise DataError(f"{path.parent} is not a run folder: it has no result.json", "name the folder that evaluate wrote") from None
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"can't read {path}: {error}", "evaluate again into another --out") from error
         version = raw.get("schema_version") if isinstance(raw, dict) else None

@@ -138,11 +138,12 @@ class Run:
         Raises:
             UsageError: the run has no such task or metric (says which it has).
         """
-        try:
-            return self.result.tasks[task].metrics[metric].value
-        except KeyError:
-            known = [f"{name}:{key}" for name, entry in self.result.tasks.items() for key in entry.metrics]
-            raise UsageError(f"the run in {self.folder} has no {task}:{metric}", f"it has {', '.join(known)}") from None
+        if task not in self.result.tasks:
+            raise UsageError(f"the run in {self.folder} has no task {task}", f"it has {', '.join(self.result.tasks)}")
+        metrics = self.result.tasks[task].metrics
+        if metric not in metrics:
+            raise UsageError(f"the run in {self.folder} has no {task}:{metric}", f"{task} has {', '.join(metrics)}")
+        return metrics[metric].value
 
 
 def _told(result: Result) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from parabench.leaderboard.reference import References
 from parabench.leaderboard.schema import RANKINGS, SUBMISSION, Submission
 from parabench.leaderboard.scoring import LEVEL, METRICS, RESAMPLES, SEED, Scored, score_rankings
 from parabench.leaderboard.validate import read_submission
+from parabench.progress import note
 from parabench.storage import sha256_file, write_text
 
 QUESTIONS = {
@@ -79,7 +80,7 @@ def make_submission(
         "environment": _plain(result.environment, run, spec), "numbers": {}, "rankings": {"sha256": "0" * 64, "depth": depth},
     }  # fmt: skip
     folder = out / _checked(draft).folder_name
-    _claim(folder, result.model.fingerprint)
+    _claim(folder, result.model.fingerprint, said)
     write_compact(run.rankings, reference, folder / RANKINGS, depth)
     columns = read_compact(folder / RANKINGS, len(reference.targets), len(reference.image_ids))
     scored = score_rankings(believe(columns, reference))
@@ -90,16 +91,18 @@ def make_submission(
     return folder
 
 
-def _claim(folder: Path, fingerprint: str) -> None:
-    """Refuse to write over another model's entry."""
+def _claim(folder: Path, fingerprint: str, said: Mapping[str, Any]) -> None:
+    """Refuse to write over another model's entry, or somebody else's."""
     if not folder.exists():
         return
-    held = read_submission(folder).model
+    entry = read_submission(folder)
+    held, declared = entry.model, entry.declared
+    remedy = "choose another --name or --out; to replace an entry of your own, remove its folder first"
     if held.fingerprint != fingerprint:
-        raise DataError(
-            f"{folder} already holds '{held.name}' ({held.spec}), which is another model",
-            "choose another --name; to replace an entry of your own, remove its folder first",
-        )
+        raise DataError(f"{folder} already holds '{held.name}' ({held.spec}), which is another model", remedy)
+    if (list(declared.authors), declared.contact) != (list(said["authors"]), said["contact"]):
+        raise DataError(f"{folder} already holds '{held.name}' by {', '.join(declared.authors)} ({declared.contact})", remedy)
+    note(f"replacing the earlier entry in {folder}")
 
 
 def read_declarations(path: Path) -> dict[str, Any]:
