@@ -21,7 +21,7 @@ from parabench.leaderboard.reference import References
 from parabench.leaderboard.submission import make_submission
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CREATED = date(2026, 11, 24)
+CREATED = date(2026, 11, 27)
 
 
 @dataclass(frozen=True)

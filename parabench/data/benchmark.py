@@ -23,7 +23,12 @@ class Benchmark:
 
     Attributes:
         name: short name, recorded in results (``"scenes"``, ``"pairs.csv"``).
-        pairs, gallery, foils, rejected: tables with the schemas of :mod:`parabench.data.schema`.
+        pairs: a row a pair: ``pair_id``, ``image_id``, ``caption_id``, ``caption``, ``paraphrase``, ``kind``, ``source``,
+            ``generator``, ``prompt_sha256``, ``created``, ``split`` (strings) and ``scores`` (name and float64 value).
+        gallery: a row a picture: ``image_id``, ``file_name``, ``url``, ``license``, ``split`` (strings), ``width``, ``height``
+            (int32), ``labels``, ``captions`` (lists of strings).
+        foils: like ``pairs`` with ``foil`` for ``paraphrase``.
+        rejected: like ``pairs`` with ``reason``: what the quality checks dropped.
         image_roots: folders in which ``gallery.file_name`` is looked up, in order.
         provenance: how the name was resolved, in one line that is said aloud.
         split: the split that was asked for, or ``None`` for all rows.

@@ -77,6 +77,16 @@ def load_encoder(
 ) -> Encoder:
     """A model spec → an encoder; networks are loaded on first use.
 
+    Args:
+        spec: ``"openclip:ViT-B-32/openai"``; `parabench models` lists the kinds.
+        device: of a network: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: of a network: ``fp32``, ``bf16`` or ``fp16``; vectors are float32 always.
+        trust_remote_code: allow code that a hub model brings along.
+
+    Returns:
+        An object whose ``encode_text(texts)`` and ``encode_images(images)`` give ``(n, dim)`` float32 arrays that need not be
+        normalised.
+
     Raises:
         UsageError: the spec is malformed, or its backend, model, tag or option is unknown.
         ModelError: the model can't be had or does not run here.

@@ -181,7 +181,7 @@ class OpenClipEncoder(NetworkEncoder):
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"the tokenizer of {self._architecture} could not be had: {brief(error)}",
-                "check the network, or set HF_HOME to a folder that holds it",
+                "check the network (and HF_HUB_OFFLINE), or set HF_HOME to a folder that holds it",
             ) from error
         resolved = {
             "backend": "openclip", "packages": versions(_PACKAGES), "model": self._architecture, "tag": self._tag,
@@ -243,7 +243,7 @@ class OpenClipEncoder(NetworkEncoder):
         except Exception as error:  # the hub client raises a dozen kinds of its own
             raise ModelError(
                 f"the weights of {self.spec} could not be downloaded: {brief(error)}",
-                "check the network, set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
+                "check the network (and HF_HUB_OFFLINE), set HF_HOME to a folder that holds them, or give ?checkpoint=FILE",
             ) from error
 
 

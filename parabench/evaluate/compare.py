@@ -44,6 +44,11 @@ def compare(
         n_permutations: of the sign-flip test, where exact enumeration is too much.
         seed: of both.
 
+    Returns:
+        ``contrasts``: for every other run and metric ``value``, ``reference_value`` (the first run's), their paired
+        ``difference`` (value − reference, in the metric's unit) with ``ci_low`` and ``ci_high``, ``p``, ``p_holm`` and
+        ``minimum_detectable``; ``runs``: each run's metrics on the compared pairs; ``notes``: what differs between them.
+
     Raises:
         UsageError: fewer than two runs, one given twice, an unknown metric, too few or too many resamples.
         DataError: a run is not finished; galleries, pairs or depths differ (and ``intersect`` is off).

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from parabench.encoders.protocol import Encoder, Traits
+from parabench.evaluate.result import Result
 from parabench.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "pyarrow", "faiss-cpu", "pillow", "torch", "open_clip_torch", "transformers",
@@ -26,6 +28,13 @@ def package_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def used_device(encoder: Encoder, result: Result) -> str:
+    """Where a network ran, known since it was loaded, or ``"cache"`` where all vectors came from there and none was."""
+    device = Traits.of(encoder).device
+    computed = result.settings.get("computed", {})
+    return "cache" if device == "auto" and computed and not any(computed.values()) else device
 
 
 def environment(device: str, call: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from parabench.encoders.protocol import CorpusEncoder, Encoder, Traits, checked
 from parabench.engine import Engine
 from parabench.errors import DataError, ParabenchError, UsageError
 from parabench.evaluate.collapse import collapsed
-from parabench.evaluate.environment import describe_call, environment
+from parabench.evaluate.environment import describe_call, environment, used_device
 from parabench.evaluate.paraphrase import DEFAULT_METRICS, paraphrase_task
 from parabench.evaluate.resampling import MOST_RESAMPLES, Resampling
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result
@@ -134,10 +134,11 @@ def evaluate(
     benchmark = plan.benchmark
     if benchmark.provenance:
         note(f"dataset: {benchmark.provenance}")
+    by_default = split is None and benchmark.split is None
     benchmark = _choose_split(benchmark, split)
     if benchmark.split is not None:
         pairs, pictures = benchmark.pairs.num_rows, len(benchmark.image_ids)
-        note(f"split: {benchmark.split} ({pairs:,} pairs, {pictures:,} pictures)" + ("" if split else "; choose another with --split"))
+        note(f"split: {benchmark.split} ({pairs:,} pairs, {pictures:,} pictures)" + ("; choose another with --split" if by_default else ""))
     if len(chosen) != len({str(metric) for metric in chosen}):
         chosen = list({str(metric): metric for metric in chosen}.values())
     depth = _depth(chosen, depth, benchmark)
@@ -189,7 +190,7 @@ def evaluate(
             result.timings["metrics"] = time.perf_counter() - mark
             result.tasks = plan.asked(result.tasks)
             rows = plan.run(encoder, result, forward=forward, cache=cache)
-        result.environment["device"] = Traits.of(encoder).device  # known since the network was loaded, if it was
+        result.environment["device"] = used_device(encoder, result)
         result.timings["total"] = time.perf_counter() - started
         result.status = "complete"
         return Run.write(folder, result, rankings, pairs, rows)

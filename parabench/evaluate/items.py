@@ -62,9 +62,8 @@ class Items:
             ranks = self.rankings.target_rank[rows]
             return (hits(ranks, self._depth(name, match[1])) if match[1] else reciprocal_rank(ranks)), self.image[rows]
         if match := _PAIR.match(name.strip()):
-            caption, paraphrase = self.pair_hits(self._depth(name, match[2]))
-            both: Floats = caption * paraphrase
-            return flips(caption, paraphrase) if match[1].lower() == "flip" else both, self.image[self.paraphrases]
+            first, second = self.pair_hits(self._depth(name, match[2]))
+            return flips(first, second) if match[1].lower() == "flip" else first * second, self.image[self.paraphrases]
         if match := _CONTRAST.match(name.strip()):
             gap, win, caption = self.foil_contrast(str(parse(match[2])))
             return (win if match[1].lower() == "foil-auc" else gap), self.image[caption]

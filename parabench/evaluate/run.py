@@ -37,7 +37,14 @@ def drawn_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished evaluation on disk."""
+    """A finished evaluation on disk.
+
+    Attributes:
+        folder: where it is.
+        result: every number: ``result.tasks["paraphrase"].metrics["AO@10"]`` has ``value``, ``ci_low``, ``ci_high``, ``n``,
+            ``clusters``, ``floor``, ``ceiling``, ``normalised`` and ``by_kind``; besides ``model``, ``dataset``, ``settings``,
+            ``environment``, ``timings`` (seconds) and ``warnings``.
+    """
 
     folder: Path
     result: Result
@@ -110,7 +117,12 @@ class Run:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair with every metric, as a pandas ``DataFrame``."""
+        """One row a pair, as a pandas ``DataFrame``.
+
+        ``pair_id``, ``image_id``, ``caption_id``, ``kind``, ``caption``, ``paraphrase`` (str); ``caption_words`` (int32), ``lexical_distance``
+        (float64, 0–1); ``caption_rank``, ``paraphrase_rank`` (int64, 1-based rank of the right picture); a float64 column for each
+        similarity metric, 0–1; ``caption_hit@k`` and ``paraphrase_hit@k`` (float64, 0 or 1).
+        """
         frame: pd.DataFrame = read_parquet(self._file(PAIRS)).to_pandas()
         return frame
 

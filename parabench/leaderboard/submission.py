@@ -95,6 +95,11 @@ def _claim(folder: Path, fingerprint: str, said: Mapping[str, Any]) -> None:
     """Refuse to write over another model's entry, or somebody else's."""
     if not folder.exists():
         return
+    for name in (RANKINGS, SUBMISSION):
+        for part in folder.glob(f".{name}.*.part"):  # of a command that was killed
+            part.unlink()
+    if {path.name for path in folder.iterdir()} <= {RANKINGS}:
+        return  # so was this one, before there was an entry
     entry = read_submission(folder)
     held, declared = entry.model, entry.declared
     remedy = "choose another --name or --out; to replace an entry of your own, remove its folder first"

@@ -301,7 +301,7 @@ def cluster_bootstrap_median(
     Resamples are not sorted.  A resample's lower middle is the smallest value with at least half of the weight at or below
     it, its upper middle the smallest with more than half, and the α-quantile of either over the resamples is the smallest
     value that a share of α of them has reached; so it is bracketed among the distinct values.  Where the quantiles of
-    both are one value, it is that of the median; where they differ (few pictures), the medians themselves are computed.
+    both are one value, it is that of the median; else the medians that lie around them are computed.
 
     Raises:
         DataError: no rows, or a NaN among the values.
@@ -314,18 +314,20 @@ def cluster_bootstrap_median(
         return Estimate(median, None, None, len(table), found)
     resamples = draws(found, n_resamples, seed)
     distinct, place = np.unique(table, return_inverse=True)
-    levels = [(1 - level) / 2, (1 + level) / 2]
-    lower, upper = _middle_quantiles(levels, distinct, place, codes, resamples)
-    if lower != upper:
-        medians = _resampled_medians(distinct, place, codes, resamples)
-        lower = np.quantile(medians, levels, method="inverted_cdf").tolist()
-    return Estimate(median, lower[0], lower[1], len(table), found)
+    tail = round((1 - level) / 2, 12)  # .025, not a bit more
+    levels = [tail, 1 - tail]
+    middles = _middle_quantiles(levels, place, codes, resamples)
+    low, high = (
+        float(distinct[lower]) if lower == upper else _median_quantile(level, (lower, upper), distinct, place, codes, resamples)
+        for level, lower, upper in zip(levels, *middles, strict=True)
+    )
+    return Estimate(median, low, high, len(table), found)
 
 
 def _middle_quantiles(
-    levels: Sequence[float], distinct: Floats, place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws
-) -> tuple[list[float], list[float]]:
-    """The quantiles of the resamples' lower middles, and of their upper ones."""
+    levels: Sequence[float], place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws
+) -> tuple[list[int], list[int]]:
+    """The quantiles of the resamples' lower middles, and of their upper ones, as places among the distinct values."""
     n, ordered = len(place), np.sort(place)
     below = (place <= ordered[(n - 1) // 2]).astype(np.float64)
     spread = np.sqrt((np.bincount(codes, below - below.mean()) ** 2).sum()) / n  # of the share at or below the median
@@ -333,7 +335,7 @@ def _middle_quantiles(
     expected = np.array([NormalDist().inv_cdf(level) for level in levels])
     offsets = (expected[:, None] + np.linspace(-_REACH, _REACH, _CANDIDATES)).ravel()
     tried = np.unique(ordered[np.clip((0.5 + spread * offsets) * n, 0, n - 1).astype(np.int64)])
-    share = {len(distinct) - 1: (1.0, 1.0)}  # every resample has all of its weight at or below the largest value
+    share = {int(ordered[-1]): (1.0, 1.0)}  # every resample has all of its weight at or below the largest value
     while len(tried):
         balance = _balance(tried, place, codes, resamples)
         reached = ((balance >= 0).mean(axis=1).tolist(), (balance > 0).mean(axis=1).tolist())
@@ -344,7 +346,7 @@ def _middle_quantiles(
         ]  # fmt: skip
         between = [np.linspace(low, high - 1, _CANDIDATES).astype(np.int64) for low, high in brackets if low < high]
         tried = np.unique(np.concatenate(between)) if between else tried[:0]
-    ends = [float(distinct[high]) for _, high in brackets]
+    ends = [high for _, high in brackets]
     return ends[: len(levels)], ends[len(levels) :]
 
 
@@ -354,19 +356,26 @@ def _balance(tried: NDArray[np.int64], place: NDArray[np.int64], codes: NDArray[
     return resamples.sums(factors.astype(np.float32))  # small integers are exact in float32
 
 
-def _resampled_medians(distinct: Floats, place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws) -> Floats:
-    """The median of each resample ``(n_resamples,)``, all distinct values tried from the smallest on."""
-    middles = np.full((2, resamples.n_resamples), -1, np.int64)
-    for start in range(0, len(distinct), _TOGETHER):
-        tried = np.arange(start, min(start + _TOGETHER, len(distinct)))
-        balance = _balance(tried, place, codes, resamples)
-        for middle, reached in zip(middles, (balance >= 0, balance > 0), strict=True):
-            new = (middle < 0) & reached.any(axis=0)
-            middle[new] = tried[reached[:, new].argmax(axis=0)]
-        if (middles >= 0).all():
+def _median_quantile(
+    level: float, middles: tuple[int, int], distinct: Floats, place: NDArray[np.int64], codes: NDArray[np.int64], resamples: Draws
+) -> float:
+    """A quantile of the resamples' medians, which lies between those of their lower and upper middles (places).
+
+    Medians below or above a few values around these count as −∞ and ∞.
+    """
+    margin = _CANDIDATES
+    while True:
+        first, last = max(0, middles[0] - margin), min(len(distinct) - 1, middles[1] + margin)
+        balance = _balance(np.arange(first, last + 1), place, codes, resamples)
+        lower, upper = first + (balance >= 0).argmax(axis=0), first + (balance > 0).argmax(axis=0)
+        below, above = (balance[0] >= 0) & (first > 0), balance[-1] <= 0  # the lower middle may be before the window, the upper after it
+        unknown = below & (balance[0] == 0) & (upper >= middles[0]) | above & (balance[-1] == 0) & (lower <= middles[1])
+        if not unknown.any():
             break
-    medians: Floats = distinct[middles].mean(axis=0)
-    return medians
+        margin *= 4
+    medians = (distinct[lower] + distinct[upper]) / 2
+    medians[below], medians[above] = -np.inf, np.inf
+    return float(np.quantile(medians, level, method="inverted_cdf"))
 
 
 def _check(table: Floats, clusters: Sequence[Any] | NDArray[Any]) -> None:

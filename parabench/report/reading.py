@@ -50,11 +50,11 @@ def reading(results: Sequence[Result]) -> str:
     found = f", and it has the right picture {within} for {percent(recall.value)} of captions" if recall else ""
     agree = f"results for a caption and for its paraphrase agree to {name} = {measured(measure)}, where 1 is the same pictures in the same order{floor}{found}."
     if len(first) > 1 and recall is not None:
-        sentences.append(f"{_listed(first)} find the right picture {within} equally often; with {best.model.spec}, {agree}")
+        sentences.append(f"{_listed(first)} find the right picture {within} equally often; with {_listed([best])}, {agree}")
     elif len(results) > 1 and recall is not None:
-        sentences.append(f"Of these, {best.model.spec} finds the right pictures most often: its {agree}")
+        sentences.append(f"Of these, {_listed([best])} finds the right pictures most often: its {agree}")
     elif useful:
-        sentences.append(f"With {best.model.spec}, {agree}")
+        sentences.append(f"With {_listed([best])}, {agree}")
     useless = [result for result in results if is_useless(result)]
     if useless:
         verb, are, it = ("look", "are", "they return") if len(useless) > 1 else ("looks", "is", "it returns")
@@ -179,5 +179,5 @@ def _value(result: Result, recall: str | None) -> float:
 
 def _listed(results: Sequence[Result]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    names = [result.model.spec for result in results]
+    names = [result.model.spec.rstrip(":") for result in results]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

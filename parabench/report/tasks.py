@@ -44,10 +44,10 @@ def print_tasks(runs: Sequence[Run]) -> None:
         for task, held in result.tasks.items():
             for what, why in held.details.get("skipped", {}).items():
                 what = "" if what == task else f" {what}"
-                console.print(f"! {result.model.spec}: {task}{what} was skipped: {why}", style="yellow", highlight=False)
+                console.print(f"! {result.model.spec.rstrip(':')}: {task}{what} was skipped: {why}", style="yellow", highlight=False)
             for key in ("note", "no_order"):
                 if key in held.details:
-                    console.print(f"! {result.model.spec}: {task}: {held.details[key]}", style="yellow", highlight=False)
+                    console.print(f"! {result.model.spec.rstrip(':')}: {task}: {held.details[key]}", style="yellow", highlight=False)
     for run in runs:
         if "paraphrase" not in run.result.tasks:
             console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)

@@ -41,7 +41,7 @@ def print_runs(runs: Sequence[Run]) -> None:
     console.print(table)
     for result in results:
         for warning in result.warnings:
-            console.print(f"! {result.model.spec}: {warning}", style="yellow", highlight=False)
+            console.print(f"! {result.model.spec.rstrip(':')}: {warning}", style="yellow", highlight=False)
     console.print(reading(results), highlight=False)
     for run in runs:
         console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)

@@ -46,11 +46,14 @@ def runs(tmp_path_factory):
 
 
 def test_differences_are_those_of_the_pairs(runs):
-    found = parabench.compare(runs["a"].folder, runs["b"], n_resamples=2000)
+    found = parabench.compare(
+        runs["a"].folder, runs["b"], n_resamples=2000, metrics=["AO@10", "flip@10", "both@10", "R@10 paraphrase", "R@5"]
+    )
     a, b = runs["a"].pairs, runs["b"].pairs
     for name, before, after in (
         ("AO@10", a["AO@10"], b["AO@10"]),
         ("flip@10", a["caption_hit@10"] != a["paraphrase_hit@10"], b["caption_hit@10"] != b["paraphrase_hit@10"]),
+        ("both@10", a["caption_hit@10"] * a["paraphrase_hit@10"], b["caption_hit@10"] * b["paraphrase_hit@10"]),
         ("R@10 paraphrase", a["paraphrase_rank"] <= 10, b["paraphrase_rank"] <= 10),
         ("R@5", a["caption_rank"] <= 5, b["caption_rank"] <= 5),
     ):

@@ -71,6 +71,8 @@ def test_minilm_on_every_tenth_picture_of_coco_paraphrases(shared, minilm, tmp_p
     assert metrics["AO@10"].floor < 0.05 < 0.7 < metrics["AO@10"].ci_low, "a smaller gallery: more than the .711 of the whole set"
     assert metrics["foil-AUC(AO@10)"].ci_low > 0.65 and metrics["foil-gap(AO@10)"].ci_low > 0.1
     assert rescore(run).tasks == run.result.tasks
+    again = parabench.evaluate(f"sbert:{minilm}", tenth, out=tmp_path / "run", ceiling="off", device="auto")
+    assert (run.result.environment["device"], again.result.environment["device"]) == ("cpu", "cache") and again.result.tasks == run.result.tasks
 
 
 def test_the_caption_gallery_leaves_the_query_out(tmp_path):

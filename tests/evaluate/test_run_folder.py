@@ -173,6 +173,23 @@ def test_output_that_can_not_be_written_is_said_in_one_line(pairs, tmp_path):
     assert Run.load(tmp_path / "run").value("AO@3") < 1
 
 
+def test_the_callable_package_shows_the_function():
+    import inspect
+
+    assert {"model", "dataset", "metrics", "depth"} <= set(inspect.signature(parabench.evaluate).parameters)
+    assert "Evaluate a dual encoder" in parabench.evaluate.__doc__ and "n_resamples: bootstrap" in parabench.evaluate.__doc__
+
+
+def test_what_a_run_lacks_is_said(pairs, tmp_path):
+    run = evaluate(pairs, tmp_path / "run")
+    with pytest.raises(UsageError, match="has no task sts → it has paraphrase, retrieval"):
+        run.value("STS-B", "sts")
+    with pytest.raises(UsageError, match="has no paraphrase:JS@3 → paraphrase has AO@3"):
+        run.value("JS@3")
+    with pytest.raises(DataError, match="no such run folder"):
+        Run.load(tmp_path / "nowhere")
+
+
 def test_spearman_of_equal_scores_has_no_value(pairs, tmp_path):
     with pytest.raises(UsageError, match="Spearman has no value for 9 of 9 pairs"):
         evaluate(pairs, tmp_path / "run", model="constant:8", metrics=["Spearman"], depth=9)

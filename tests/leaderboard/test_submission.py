@@ -151,12 +151,24 @@ def test_runs_that_the_leaderboard_does_not_compare(tiny, tmp_path):
         make_submission(tiny.run("known"), {**tiny.declared, "name": "known"}, tmp_path, References())
 
 
+def test_a_killed_submit_does_not_stand_in_the_way(tiny, tmp_path):
+    run = tiny.run("killed", 1.0, 23)
+    folder = tiny.submit(run, "Killed", tmp_path)
+    (folder / ".rankings.parquet.abc.part").write_bytes(b"PAR1")
+    assert tiny.submit(run, "Killed", tmp_path) == folder and not list(folder.glob(".*"))
+    (folder / "submission.json").unlink()
+    (folder / ".submission.json.abc.part").write_text("{")
+    assert sorted(path.name for path in tiny.submit(run, "Killed", tmp_path).iterdir()) == ["rankings.parquet", "submission.json"]
+
+
 def test_another_models_entry_is_not_written_over(tiny, tmp_path):
     folder = tiny.submit(tiny.run("first", 1.0, 21), "My Model", tmp_path)
     before = (folder / "submission.json").read_bytes()
     assert tiny.submit(tiny.run("first", 1.0, 21), "My Model", tmp_path) == folder
     with pytest.raises(DataError, match="another model"):
         tiny.submit(tiny.run("second", 1.4, 22), "my model", tmp_path)
+    with pytest.raises(DataError, match=r"already holds 'My Model' by .*choose another --name or --out"):
+        tiny.submit(tiny.run("first", 1.0, 21), "My Model", tmp_path, authors=["Somebody Else"])
     assert json.loads((folder / "submission.json").read_bytes())["model"] == json.loads(before)["model"]
 
 

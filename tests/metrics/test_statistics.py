@@ -78,6 +78,17 @@ def test_the_median_equals_sorting_every_resample(seed):
     assert got.value == np.median(values)
 
 
+def test_the_median_of_many_distinct_values_is_that_of_the_middle_two():
+    rng = np.random.default_rng(0)
+    values, clusters = rng.integers(1, 2000, 600).astype(float), np.arange(600)
+    got = cluster_bootstrap_median(values, clusters, n_resamples=400)
+    weights = np.concatenate([block for _, block in draws(600, 400, 0).blocks()], axis=1)
+    medians = [np.median(np.repeat(values, weights[:, r])) for r in range(400)]
+    assert (got.ci_low, got.ci_high) == tuple(np.quantile(medians, [0.025, 0.975], method="inverted_cdf"))
+    even = cluster_bootstrap_median(np.array([2.0, 9.0] * 3), np.repeat(np.arange(3), 2))
+    assert (even.value, even.ci_low, even.ci_high) == (5.5, 5.5, 5.5), "every resample holds as many of the one as of the other"
+
+
 def test_intervals_of_hits_are_shares_of_hits():
     hits = np.zeros(50)
     hits[:2] = 1

@@ -10,7 +10,7 @@ from typing import Any
 from parabench.encoders.protocol import Encoder, Traits
 from parabench.engine import Engine
 from parabench.errors import ParabenchError
-from parabench.evaluate.environment import environment
+from parabench.evaluate.environment import environment, used_device
 from parabench.evaluate.result import DatasetRecord, ModelRecord, Result
 from parabench.evaluate.run import RESULT, Run, claim, slug, write_failure
 from parabench.evaluate.tasks.plan import TaskPlan
@@ -67,7 +67,7 @@ def evaluate_tasks(
     try:
         with forward_of(encoder, batch_size, engine, load_model) as forward:
             tables = plan.run(encoder, result, forward=forward, cache=cache, rebuild=rebuild_cache)
-        result.environment["device"] = Traits.of(encoder).device  # known since the network was loaded, if it was
+        result.environment["device"] = used_device(encoder, result)
         timings["total"] = time.perf_counter() - started
         result.timings |= timings
         result.status = "complete"
