@@ -1,7 +1,7 @@
 """All numbers of an entry, from its rankings alone, in the leaderboard's own settings.
 
 The functions are those of every run (:mod:`parabench.evaluate`), so a run in the default settings has the
-same numbers to the last bit.  Results are kept in the cache folder under a hash of the rankings, the
+same values to the last bit, and the same intervals to the rounding of float32 products.  Results are kept in the cache folder under a hash of the rankings, the
 dataset and everything that could change a number.
 """
 

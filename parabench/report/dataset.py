@@ -45,7 +45,8 @@ def dataset_of(runs: Sequence[Run], named: str | None = None, *, gallery: Path |
         note(f"the dataset '{records[0].name}' is not found ({error.problem}); pictures are left out (name it with --dataset)")
         return None
     if not _is_of(benchmark, runs[0]):
-        note(f"'{benchmark.name}' is not what the run was made with (its sentences or pictures differ): pictures and foils may be wrong")
+        hint = "" if gallery is not None else "; if the run had a --gallery, name it here too"
+        note(f"'{benchmark.name}' is not what the run was made with (its sentences or pictures differ): pictures and foils may be wrong{hint}")
     return benchmark
 
 
