@@ -6,7 +6,7 @@ backend say more; a missing one takes the default that :class:`Traits` documents
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -102,9 +102,7 @@ class Traits:
         """
         default = cls()
         own = {name: read_member(encoder, name, getattr(default, name)) for name in cls.__dataclass_fields__}
-        for name, (fits, needed) in _CHECKS.items():
-            if not fits(own[name]):
-                raise ModelError(f"the encoder ({type(encoder).__name__}) says {name} = {own[name]!r:.80}", f"it has to be {needed}")
+        _refuse_odd(encoder, own)
         return cls(**{**own, "device": str(own["device"]), "cacheable": bool(own["cacheable"])})
 
 
@@ -125,17 +123,16 @@ def checked(encoder: Any) -> Encoder:
     """Somebody's object, if it has what an :class:`Encoder` needs.
 
     Raises:
-        UsageError: a member is missing or of the wrong kind.
+        UsageError: a member is missing.
+        ModelError: one is of the wrong kind, or can't be read.
     """
-    wrapped = "or wrap it in a function and pass python:module:function"
     held = {name: read_member(encoder, name, None) for name in ("spec", "fingerprint", "dim", "encode_text")}
     if lacking := [name for name, value in held.items() if value is None]:
         raise UsageError(
-            f"the encoder ({type(encoder).__name__}) has no {', '.join(lacking)}", f"give it what parabench.encoders.Encoder names, {wrapped}"
+            f"the encoder ({type(encoder).__name__}) has no {', '.join(lacking)}",
+            "give it what parabench.encoders.Encoder names, or wrap it in a function and pass python:module:function",
         )
-    for name, (fits, needed) in _MEMBERS.items():
-        if not fits(held[name]):
-            raise UsageError(f"the encoder ({type(encoder).__name__}) says {name} = {held[name]!r:.80}", f"it has to be {needed}, {wrapped}")
+    _refuse_odd(encoder, held)
     known: Encoder = encoder
     return known
 
@@ -148,19 +145,24 @@ def _whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) > 0
 
 
-_MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "spec": (_named, "a name"),
     "fingerprint": (_named, "a text that changes when the vectors do"),
     "dim": (_whole, "a whole number above 0"),
     "encode_text": (callable, "a method"),
-}
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sees": (lambda value: isinstance(value, str) and value in get_args(Sees), "'pixels', 'ids' or 'captions'"),
     "resolved": (lambda value: isinstance(value, dict), "a dict"),
     "n_parameters": (lambda value: value is None or _whole(value) or value == 0, "a whole number or None"),
     "batch_size": (_whole, "a whole number above 0"),
 }
-"""Member and trait → whether a value fits, and what fits, for the message."""
+"""Member or trait → whether a value fits, and what fits, for the message."""
+
+
+def _refuse_odd(encoder: Any, held: Mapping[str, Any]) -> None:
+    for name, value in held.items():
+        fits, needed = _FITS.get(name, (None, ""))
+        if fits is not None and not fits(value):
+            raise ModelError(f"the encoder ({type(encoder).__name__}) says {name} = {value!r:.80}", f"it has to be {needed}")
 
 
 @runtime_checkable

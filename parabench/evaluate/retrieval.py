@@ -30,8 +30,13 @@ def retrieval_task(rankings: Rankings, resampling: Resampling) -> TaskResult:
         ranks = np.array([rankings.caption_rank[key] for key in rankings.gallery if key in rankings.caption_rank], np.int64)
         n_captions = len(rankings.rows("caption"))
         add_ranks(task, ranks, np.arange(len(ranks)), n_captions, " image→text", resampling)
-    task.details["chance"] = {f"R@{k}": min(1.0, k / len(rankings.gallery)) for k in DEPTHS}
+    task.details["chance"] = chance_of(len(rankings.gallery))
     return task
+
+
+def chance_of(size: int) -> dict[str, float]:
+    """``R@k`` → how often a random ranking of ``size`` items has the right one within k."""
+    return {f"R@{k}": min(1.0, k / size) for k in DEPTHS}
 
 
 def accuracy_name(*chances: Mapping[str, float], most: float = 0.5) -> str:

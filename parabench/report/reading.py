@@ -9,7 +9,7 @@ import numpy as np
 from parabench.errors import UsageError
 from parabench.evaluate.comparison import Comparison, Contrast
 from parabench.evaluate.result import Measure, Result
-from parabench.evaluate.retrieval import accuracy_name
+from parabench.evaluate.retrieval import accuracy_name, chance_of
 from parabench.evaluate.run import Run
 from parabench.metrics import compute, parse
 from parabench.report.numbers import count, interval, measured, number, p_value, percent
@@ -132,7 +132,7 @@ def verdicts(comparison: Comparison, names: dict[str, str]) -> list[str]:
     for run in comparison.runs[1:]:
         own = {contrast.metric: contrast for contrast in comparison.contrasts if contrast.run == run.label}
         size = comparison.dataset.n_images
-        accuracy = accuracy_name({f"R@{k}": k / size for k in (1, 5, 10)}) if size else "R@10"
+        accuracy = accuracy_name(chance_of(size)) if size else "R@10"
         chosen = [metric for metric in dict.fromkeys((comparison.metrics[0], accuracy)) if metric in own]
         sentences += [_verdict(own[metric], names[run.label], names[comparison.runs[0].label], useless) for metric in chosen]
     return sentences

@@ -18,7 +18,7 @@ from parabench.encoders.protocol import FloatMatrix
 from parabench.errors import DataError, UsageError
 from parabench.evaluate.resampling import Resampling, measure
 from parabench.evaluate.result import TaskResult
-from parabench.evaluate.retrieval import DEPTHS, add_ranks
+from parabench.evaluate.retrieval import DEPTHS, add_ranks, chance_of
 from parabench.evaluate.tasks.task import TaskModel, TaskSource, details_of, no_image_tower, with_details
 from parabench.metrics import hits
 from parabench.metrics.retrieval import average_precision_at_r, r_precision
@@ -154,7 +154,7 @@ class CaptionRetrieval:
                 columns |= {f"R@{k}": hits(best, k) for k in DEPTHS}
                 for key, estimate in zip(columns, resampling.estimate(list(columns.values()), image[judged]), strict=True):
                     task.metrics[f"{name} {key}{suffix}"] = measure(estimate)
-        task.details["chance"] = {f"R@{k}": min(1.0, k / sizes[TO_IMAGE]) for k in DEPTHS}
+        task.details["chance"] = chance_of(sizes[TO_IMAGE])
         return task
 
 
